@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What tests of all layers share: errors, descriptors, failing calls. */
+#ifndef VCORE_TESTS_SUPPORT_H
+#define VCORE_TESTS_SUPPORT_H
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vcore/base.h>
+
+/* The call returns this error, and its text begins with that. */
+#define ck_assert_error(call, error, prefix)                             \
+	do {                                                             \
+		int rc_ = (call);                                        \
+		ck_assert_msg(rc_ == (error), "%s is %d, not %d (%s)",   \
+			      #call, rc_, (error), vcore_error_text());  \
+		ck_assert_msg(strncmp(vcore_error_text(), (prefix),      \
+				      strlen(prefix)) == 0,              \
+			      "%s: text is \"%s\", not \"%s...\"",       \
+			      #call, vcore_error_text(), (prefix));      \
+	} while (0)
+
+/* The call returns 0, or the text says why not. */
+#define ck_assert_ok(call)                                               \
+	do {                                                             \
+		int rc_ = (call);                                        \
+		ck_assert_msg(rc_ == 0, "%s is %d (%s)", #call, rc_,     \
+			      vcore_error_text());                       \
+	} while (0)
+
+/* Number of open descriptors of this process (SUPPORT fds). */
+int
+support_open_fds(void);
+
+/* 1 if a descriptor is readable now (SUPPORT fds). */
+int
+support_readable(int fd);
+
+/* 1 if it gets readable within a generous time (SUPPORT fds). */
+int
+support_wait_readable(int fd);
+
+/*
+ * Failure injection (SUPPORT fail_alloc): the nth call, from 1, that this
+ * thread makes from the library's or the test's own code (not from inside
+ * libc) fails. Calls of other threads pass. No ck_assert between fail_nth() and
+ * fail_stop(): Check is linked statically and allocates, too.
+ */
+#define FAIL_ALLOC  (1u << 0)	/* malloc and its relatives: ENOMEM */
+#define FAIL_SYSTEM (1u << 1)	/* descriptors, mappings, threads */
+#define FAIL_ADVICE (1u << 2)	/* madvise: EINVAL */
+
+void
+fail_nth(uint32_t what, unsigned int n);
+
+/* The same, with another errno than the usual one. */
+void
+fail_nth_with(uint32_t what, unsigned int n, int error);
+
+/* No more failing: true if the nth call was reached, and failed. */
+bool
+fail_stop(void);
+
+/*
+ * Walk every step: the body runs with the 1st, 2nd, ... call failing, until
+ * one run reached no failing call. Use fail_stop() in the body right after the
+ * call under test; the loop ends after a run in which it was false:
+ *
+ *	bool failed = true;
+ *	for (unsigned int n = 1; failed; n++) {
+ *		fail_nth(FAIL_ALLOC | FAIL_SYSTEM, n);
+ *		rc = vcore_x_new(NULL, &x);
+ *		failed = fail_stop();
+ *		...
+ *	}
+ */
+
+/* What one test program does: run a suite, and say whether all was well. */
+static inline int
+support_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
