@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Access to guest memory: users, look-ups, checked copies. */
+#include "memory/access.h"
+
+#include "base/base.h"
+#include "memory/map.h"
+
+int
+vcore__memory_user_init(struct vcore__memory_user *u,
+			struct vcore_memory *memory)
+{
+	memset(u, 0, sizeof(*u));
+	u->memory = vcore_memory_ref(memory);
+	vcore__reader_init(&u->reader, memory->domain);
+	pthread_mutex_lock(&memory->users_lock);
+	u->next = memory->users;
+	u->prev = &memory->users;
+	if (u->next)
+		u->next->prev = &u->next;
+	memory->users = u;
+	pthread_mutex_unlock(&memory->users_lock);
+	return 0;
+}
+
+void
+vcore__memory_user_fini(struct vcore__memory_user *u)
+{
+	struct vcore_memory *m = u->memory;
+
+	if (!m)
+		return;
+	pthread_mutex_lock(&m->users_lock);
+	*u->prev = u->next;
+	if (u->next)
+		u->next->prev = u->prev;
+	pthread_mutex_unlock(&m->users_lock);
+	vcore__reader_fini(&u->reader);
+	u->memory = NULL;
+	vcore_memory_unref(m);
+}
+
+void
+vcore__memory_enter(struct vcore__memory_user *u)
+{
+	vcore__reader_enter(&u->reader);
+}
+
+void
+vcore__memory_exit(struct vcore__memory_user *u)
+{
+	vcore__reader_exit(&u->reader);
+}
+
+uint64_t
+vcore__memory_generation(struct vcore__memory_user *u)
+{
+	return atomic_load(&u->memory->generation);
+}
+
+/*
+ * A writer publishes the map, then the generation, then waits for sections.
+ * Whoever is in a section and still reads the old generation keeps the old
+ * map's entries alive, so a hit under an equal generation is safe; loading the
+ * generation first can at worst store a new entry under an old generation,
+ * which never matches again. (Both are seq_cst: the rule of base/rcu.h.)
+ */
+static const struct vcore__map_entry *
+find(const struct vcore_memory *m, struct vcore__memory_user *u, uint64_t gpa)
+{
+	const struct vcore__range_entry *range;
+	const struct vcore__map_entry *e;
+	uint64_t generation;
+
+	generation = atomic_load(&m->generation);
+	if (u && u->cached_generation == generation &&
+	    gpa - u->cached->span.gpa < u->cached->span.len)
+		return u->cached;
+	range = vcore__rangemap_find(&m->map, gpa);
+	if (!range)
+		return NULL;
+	e = range->value;
+	if (u) {
+		u->cached = e;
+		u->cached_generation = generation;
+	}
+	return e;
+}
+
+/*
+ * The next piece of [*gpa, *gpa + *len) that lies in one region, and step
+ * behind it. *len is not 0. 0, -EFAULT.
+ */
+static int
+next_piece(const struct vcore_memory *m, struct vcore__memory_user *u,
+	   uint64_t *gpa, uint64_t *len, struct iovec *piece, bool write)
+{
+	const struct vcore__map_entry *e;
+	uint64_t offset, n;
+
+	e = find(m, u, *gpa);
+	if (!e || (write && (e->span.flags & VCORE_MEMORY_READONLY)))
+		return -EFAULT;
+	offset = *gpa - e->span.gpa;
+	n = e->span.len - offset;
+	if (n > *len)
+		n = *len;
+	piece->iov_base = (char *)e->span.hva + offset;
+	piece->iov_len = n;
+	*len -= n;
+	/* To wrap to 0 is fine only where nothing is left. */
+	return vcore__add_overflow(*gpa, n, gpa) && *len ? -EFAULT : 0;
+}
+
+int
+vcore__map_iov(const struct vcore_memory *m, struct vcore__memory_user *u,
+	       uint64_t gpa, uint64_t len, bool write, struct iovec *iov,
+	       uint32_t max)
+{
+	struct iovec piece, *last = NULL;
+	uint32_t n = 0;
+	int rc;
+
+	while (len) {
+		rc = next_piece(m, u, &gpa, &len, &piece, write);
+		if (rc < 0)
+			return rc;
+		if (last && (char *)last->iov_base + last->iov_len ==
+			    (char *)piece.iov_base) {
+			last->iov_len += piece.iov_len;
+			continue;
+		}
+		if (n == max || n == INT32_MAX)
+			return -ENOSPC;
+		last = &iov[n++];
+		*last = piece;
+	}
+	return (int)n;
+}
+
+int
+vcore__memory_iov(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
+		  bool write, struct iovec *iov, uint32_t max)
+{
+	return vcore__map_iov(u->memory, u, gpa, len, write, iov, max);
+}
+
+VCORE__GUEST_PTR *
+vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
+		  bool write)
+{
+	const struct vcore__map_entry *e = find(u->memory, u, gpa);
+	uint64_t offset;
+
+	if (!e || (write && (e->span.flags & VCORE_MEMORY_READONLY)))
+		return NULL;
+	offset = gpa - e->span.gpa;
+	if (len > e->span.len - offset)
+		return NULL;
+	return (VCORE__GUEST_PTR *)((uintptr_t)e->span.hva + offset);
+}
+
+static int
+copy_from(const struct vcore_memory *m, struct vcore__memory_user *u,
+	  uint64_t gpa, void *buf, uint64_t len)
+{
+	struct iovec piece;
+	char *to = buf;
+	int rc;
+
+	while (len) {
+		rc = next_piece(m, u, &gpa, &len, &piece, false);
+		if (rc < 0)
+			return rc;
+		vcore__guest_copy_from(to, (VCORE__GUEST_PTR *)
+				       (uintptr_t)piece.iov_base,
+				       piece.iov_len);
+		to += piece.iov_len;
+	}
+	return 0;
+}
+
+static int
+copy_to(const struct vcore_memory *m, struct vcore__memory_user *u,
+	uint64_t gpa, const void *buf, uint64_t len)
+{
+	const char *from = buf;
+	struct iovec piece;
+	int rc;
+
+	while (len) {
+		rc = next_piece(m, u, &gpa, &len, &piece, true);
+		if (rc < 0)
+			return rc;
+		vcore__guest_copy_to((VCORE__GUEST_PTR *)
+				     (uintptr_t)piece.iov_base, from,
+				     piece.iov_len);
+		from += piece.iov_len;
+	}
+	return 0;
+}
+
+int
+vcore__memory_get(struct vcore__memory_user *u, uint64_t gpa, void *buf,
+		  uint64_t len)
+{
+	return copy_from(u->memory, u, gpa, buf, len);
+}
+
+int
+vcore__memory_put(struct vcore__memory_user *u, uint64_t gpa, const void *buf,
+		  uint64_t len)
+{
+	return copy_to(u->memory, u, gpa, buf, len);
+}
+
+/* No log: it is often the guest who chose the address. */
+static int
+result(const char *who, int rc, uint64_t gpa, uint64_t len)
+{
+	if (rc < 0)
+		return vcore__err(NULL, rc,
+				  "%s: [%#llx, + %#llx) has a hole or is read-only",
+				  who, (unsigned long long)gpa,
+				  (unsigned long long)len);
+	return rc;
+}
+
+int
+vcore_memory_read(struct vcore_memory *memory, uint64_t gpa, void *buf,
+		  uint64_t len)
+{
+	uint64_t token;
+	int rc;
+
+	if (!memory || (!buf && len))
+		return vcore__err(NULL, -EINVAL,
+				  "vcore_memory_read: memory %p or buf %p is NULL",
+				  (void *)memory, buf);
+	vcore__domain_enter(memory->domain, &token);
+	rc = copy_from(memory, NULL, gpa, buf, len);
+	vcore__domain_exit(memory->domain, token);
+	return result("vcore_memory_read", rc, gpa, len);
+}
+
+int
+vcore_memory_write(struct vcore_memory *memory, uint64_t gpa, const void *buf,
+		   uint64_t len)
+{
+	uint64_t token;
+	int rc;
+
+	if (!memory || (!buf && len))
+		return vcore__err(NULL, -EINVAL,
+				  "vcore_memory_write: memory %p or buf %p is NULL",
+				  (void *)memory, buf);
+	vcore__domain_enter(memory->domain, &token);
+	rc = copy_to(memory, NULL, gpa, buf, len);
+	vcore__domain_exit(memory->domain, token);
+	return result("vcore_memory_write", rc, gpa, len);
+}
+
+int
+vcore_memory_fill(struct vcore_memory *memory, uint64_t gpa, uint8_t byte,
+		  uint64_t len)
+{
+	uint64_t token, at = gpa, left = len;
+	struct iovec piece;
+	int rc = 0;
+
+	if (!memory)
+		return vcore__err(NULL, -EINVAL,
+				  "vcore_memory_fill: memory is NULL");
+	vcore__domain_enter(memory->domain, &token);
+	while (left && rc == 0) {
+		rc = next_piece(memory, NULL, &at, &left, &piece, true);
+		if (rc == 0)
+			memset(piece.iov_base, byte, piece.iov_len);
+	}
+	vcore__domain_exit(memory->domain, token);
+	return result("vcore_memory_fill", rc, gpa, len);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How bytes that the guest can change at any moment are read and written:
+ * each exactly once, little endian, through these functions only.
+ */
+#ifndef VCORE_LIB_MEMORY_ACCESS_H
+#define VCORE_LIB_MEMORY_ACCESS_H
+
+#include <endian.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * What a pointer into guest memory points to. sparse, and clang with
+ * -DVCORE__CHECK_GUEST, refuse to dereference or silently convert one.
+ */
+#if defined(__CHECKER__)
+#define VCORE__GUEST_PTR void __attribute__((noderef, address_space(1)))
+#define VCORE__FORCE __attribute__((force))
+#elif defined(__clang__) && defined(VCORE__CHECK_GUEST)
+#define VCORE__GUEST_PTR void __attribute__((noderef))
+#define VCORE__FORCE
+#else
+#define VCORE__GUEST_PTR void
+#define VCORE__FORCE
+#endif
+
+/* The host's plain pointer: for this file, for iovecs, and for nothing else. */
+static inline void *
+vcore__guest_force(VCORE__GUEST_PTR *hva)
+{
+#if defined(__clang__) && defined(VCORE__CHECK_GUEST)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wnoderef"
+#endif
+	return (void VCORE__FORCE *)hva;
+#if defined(__clang__) && defined(VCORE__CHECK_GUEST)
+#pragma clang diagnostic pop
+#endif
+}
+
+/* hva + offset */
+static inline VCORE__GUEST_PTR *
+vcore__guest_at(VCORE__GUEST_PTR *hva, uint64_t offset)
+{
+	return (VCORE__GUEST_PTR *)((uintptr_t)vcore__guest_force(hva) +
+				    offset);
+}
+
+static inline uint8_t
+vcore__guest_load8(VCORE__GUEST_PTR *hva)
+{
+	return __atomic_load_n((uint8_t *)vcore__guest_force(hva),
+			       __ATOMIC_RELAXED);
+}
+
+/*
+ * One load, naturally aligned: a ring field read once and whole. The acquire
+ * forms order later loads behind it (an index, before what it covers).
+ */
+#define VCORE__GUEST_ACCESS(bits)                                             \
+static inline uint##bits##_t                                                  \
+vcore__guest_load##bits(VCORE__GUEST_PTR *hva)                                \
+{                                                                             \
+	uint##bits##_t *p = vcore__guest_force(hva);                          \
+	return le##bits##toh(__atomic_load_n(p, __ATOMIC_RELAXED));           \
+}                                                                             \
+static inline uint##bits##_t                                                  \
+vcore__guest_load##bits##_acquire(VCORE__GUEST_PTR *hva)                      \
+{                                                                             \
+	uint##bits##_t *p = vcore__guest_force(hva);                          \
+	return le##bits##toh(__atomic_load_n(p, __ATOMIC_ACQUIRE));           \
+}                                                                             \
+static inline void                                                            \
+vcore__guest_store##bits(VCORE__GUEST_PTR *hva, uint##bits##_t value)         \
+{                                                                             \
+	uint##bits##_t *p = vcore__guest_force(hva);                          \
+	__atomic_store_n(p, htole##bits(value), __ATOMIC_RELAXED);            \
+}                                                                             \
+static inline void                                                            \
+vcore__guest_store##bits##_release(VCORE__GUEST_PTR *hva,                     \
+				   uint##bits##_t value)                      \
+{                                                                             \
+	uint##bits##_t *p = vcore__guest_force(hva);                          \
+	__atomic_store_n(p, htole##bits(value), __ATOMIC_RELEASE);            \
+}
+
+VCORE__GUEST_ACCESS(16)
+VCORE__GUEST_ACCESS(32)
+VCORE__GUEST_ACCESS(64)
+#undef VCORE__GUEST_ACCESS
+
+/*
+ * Copies of what has no required alignment (descriptors, headers). The
+ * barriers keep the compiler from reading guest memory again where buf is
+ * used: what was checked is what is used.
+ */
+static inline void
+vcore__guest_copy_from(void *buf, VCORE__GUEST_PTR *hva, size_t len)
+{
+	memcpy(buf, vcore__guest_force(hva), len);
+	__asm__ volatile("" : : "r"(buf) : "memory");
+}
+
+static inline void
+vcore__guest_copy_to(VCORE__GUEST_PTR *hva, const void *buf, size_t len)
+{
+	memcpy(vcore__guest_force(hva), buf, len);
+	__asm__ volatile("" : : : "memory");
+}
+
+#endif

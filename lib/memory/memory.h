@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside of guest memory: listeners, and access for who touches it a lot. */
+#ifndef VCORE_LIB_MEMORY_MEMORY_H
+#define VCORE_LIB_MEMORY_MEMORY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <vcore/memory.h>
+
+#include "base/rcu.h"
+#include "memory/access.h"
+
+/*
+ * One stretch of the map as listeners see it. Valid during the call; the
+ * region may be referenced for longer.
+ */
+struct vcore__span {
+	uint64_t gpa, len;
+	struct vcore_region *region;
+	uint64_t offset;	/* into the region */
+	void *hva;		/* of gpa */
+	uint32_t flags;		/* VCORE_MEMORY_* */
+	uint32_t reserved;
+};
+
+#define VCORE__DEVICES 1u
+#define VCORE__GUEST   2u
+
+/*
+ * Adding: DEVICES first, then GUEST. Removing: GUEST first, then DEVICES, then
+ * pins drain, then the mapping goes. A failed change is undone in the opposite
+ * order; what a listener returns from a call that undoes is only logged.
+ *
+ * Both run on the control thread that changes the map, under the map's lock:
+ * they may look things up and touch guest memory, but a change of the map,
+ * listen and unlisten return -EDEADLK there.
+ */
+struct vcore__map_listener {
+	uint32_t level;		/* VCORE__DEVICES or VCORE__GUEST */
+	uint32_t reserved;
+	/* 0, or an error: the whole change is undone */
+	int (*add)(void *opaque, const struct vcore__span *s);
+	/* no new access once it returns; error only before anything changed */
+	int (*del)(void *opaque, const struct vcore__span *s);
+	void *opaque;
+	struct vcore__map_listener *next;	/* the map's */
+};
+
+/*
+ * control: what is mapped already is reported first. 0; -EDEADLK; an error of
+ * add: undone, not listening.
+ */
+int vcore__memory_listen(struct vcore_memory *memory,
+			 struct vcore__map_listener *l);
+/*
+ * control: del for everything that is mapped, then gone. Not listening: no-op.
+ * Not from inside a listener.
+ */
+void vcore__memory_unlisten(struct vcore_memory *memory,
+			    struct vcore__map_listener *l);
+
+/*
+ * A user: one thread (a loop's, a queue's) that touches guest memory often.
+ * Between enter and exit look-ups are valid; pins outlive exit and are counted
+ * here, without a shared cache line. unpin may be on another thread than the
+ * rest: the counters are atomic, uncontended.
+ */
+struct vcore__memory_user {
+	struct vcore_memory *memory;	/* counted */
+	struct vcore__reader reader;
+	_Atomic uint64_t pins[2];	/* by phase */
+	const struct vcore__map_entry *cached;	/* last hit, if the generation */
+	uint64_t cached_generation;		/* is still this one */
+	struct vcore__memory_user *next, **prev;
+};
+
+/* control. Always 0 so far. */
+int vcore__memory_user_init(struct vcore__memory_user *u,
+			    struct vcore_memory *memory);
+/* control: outside, and every unpin has returned */
+void vcore__memory_user_fini(struct vcore__memory_user *u);
+
+/* May nest. Short: a removal waits for the exit. */
+void vcore__memory_enter(struct vcore__memory_user *u);
+void vcore__memory_exit(struct vcore__memory_user *u);
+
+/*
+ * Between enter and exit: iovecs for [gpa, gpa + len), split where regions
+ * meet. Entries used (0 for len 0), -EFAULT (hole, or write to what is
+ * read-only), -ENOSPC (more than max). No error text: guests cause these.
+ */
+int vcore__memory_iov(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
+		      bool write, struct iovec *iov, uint32_t max);
+/* Checked copies between enter and exit. 0; -EFAULT, perhaps after a prefix. */
+int vcore__memory_get(struct vcore__memory_user *u, uint64_t gpa, void *buf,
+		      uint64_t len);
+int vcore__memory_put(struct vcore__memory_user *u, uint64_t gpa,
+		      const void *buf, uint64_t len);
+/*
+ * HVA of a range in one region, or NULL; for ring addresses. May be kept and
+ * used in later sections (enter to exit) that see the same generation. Read
+ * and write it only by access.h.
+ */
+VCORE__GUEST_PTR *vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa,
+				    uint64_t len, bool write);
+/* Never 0; changes with every change of the map. Between enter and exit. */
+uint64_t vcore__memory_generation(struct vcore__memory_user *u);
+
+/*
+ * A short pin: a request in flight. What was looked up in this section (enter
+ * to exit) stays mapped until unpin. Returns the phase to give to unpin.
+ */
+uint32_t vcore__memory_pin(struct vcore__memory_user *u);
+/* any thread */
+void vcore__memory_unpin(struct vcore__memory_user *u, uint32_t phase);
+
+#endif
