@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Freestanding guests for whole machines; see machine.h beside this. 32 bit
+ * flat at GUEST_CODE unless said otherwise.
+ */
+#include "machine.h"
+
+#define START(name) \
+	.globl guest_##name, guest_##name##_end; .balign 16; guest_##name:
+#define END(name) guest_##name##_end:
+#define APIC 0xfee00000
+
+	.section .rodata
+	.code32
+
+START(pokes)
+	cld
+	movl	$GUEST_POKES, %esi
+1:	xorl	%edx, %edx
+	lodsw
+	movw	%ax, %dx
+	testw	%ax, %ax
+	jz	2f
+	lodsw
+	cmpw	$POKE_READ, %dx
+	je	3f
+	outb	%al, %dx
+	jmp	1b
+2:	hlt
+	jmp	2b
+3:	movw	%ax, %dx
+	inb	%dx, %al
+	movb	%al, GUEST_DATA
+	jmp	1b
+END(pokes)
+
+START(count)
+1:	incl	GUEST_DATA
+	jmp	1b
+END(count)
+
+START(smp_all)
+	movl	$(APIC + 0xf0), %edi
+	movl	$0x1ff, (%edi)
+	movl	$0, GUEST_DATA
+	movl	$(APIC + 0x300), %edi
+	movl	$0xc4500, %eax			/* INIT to all others */
+	movl	%eax, (%edi)
+	movl	$(0xc4600 + GUEST_AP / 4096), %eax	/* SIPI */
+	movl	%eax, (%edi)
+	movl	GUEST_POKES, %ecx		/* how many others there are */
+1:	cmpl	%ecx, GUEST_DATA
+	jne	1b
+	movl	$POKE_SERIAL, %edx
+	movb	$'S', %al
+	outb	%al, %dx
+	movl	$POKE_SLEEP, %edx
+	movb	$POKE_S5, %al
+	outb	%al, %dx
+2:	hlt
+	jmp	2b
+END(smp_all)
+
+	.code16
+START(ap_all)
+	xorw	%ax, %ax
+	movw	%ax, %ds
+	lock incl GUEST_DATA
+1:	hlt
+	jmp	1b
+END(ap_all)
+
+	.code64
+/* A kernel, entered by Linux' 64-bit protocol: %rsi is the zero page. */
+START(kernel)
+	movl	$POKE_SERIAL, %edx
+	movl	0x228(%rsi), %ebx		/* the command line */
+1:	movb	(%rbx), %al
+	testb	%al, %al
+	jz	2f
+	outb	%al, %dx
+	incl	%ebx
+	jmp	1b
+2:	movl	0x70(%rsi), %ebx		/* the RSDP's first letter */
+	movb	(%rbx), %al
+	outb	%al, %dx
+	movl	0x21c(%rsi), %ecx		/* the initrd's length */
+	testl	%ecx, %ecx
+	jz	3f
+	movl	0x218(%rsi), %ebx		/* and its first byte */
+	movb	(%rbx), %al
+	outb	%al, %dx
+3:	incl	GUEST_BOOTS
+	cmpl	$3, GUEST_BOOTS
+	je	4f
+	movb	$0xfe, %al			/* boot again */
+	outb	%al, $0x64
+	jmp	5f
+4:	movl	$POKE_SLEEP, %edx
+	movb	$POKE_S5, %al
+	outb	%al, %dx
+5:	hlt
+	jmp	5b
+END(kernel)
+
+	.section .note.GNU-stack, "", @progbits
