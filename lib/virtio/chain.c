@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Descriptor chains: reading them, checking them, and where they are kept. */
+#include "virtio/virtqueue.h"
+
+#include <linux/virtio_ring.h>
+#include <sys/mman.h>
+
+/* A descriptor, read once from guest memory. */
+struct desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags, next;
+};
+
+/* The table that is walked: the queue's, or an indirect one. */
+struct table {
+	VCORE__GUEST_PTR *hva;		/* NULL: it crosses a region border */
+	uint64_t gpa;
+	uint32_t count;
+	bool indirect;
+};
+
+int
+vcore__chain_pool_init(struct vcore__chain_pool *pool, uint32_t max)
+{
+	uint32_t cap = max + VCORE__CHAIN_SPLITS;
+	uint32_t large = VCORE__CHAIN_LARGE_BYTES /
+			 (cap * (uint32_t)sizeof(struct iovec));
+	size_t chains = max * sizeof(struct vcore__chain);
+	void *map;
+
+	if (large < VCORE__CHAIN_LARGE_MIN)
+		large = VCORE__CHAIN_LARGE_MIN;
+	if (large > max)
+		large = max;
+	pool->bytes = chains + (size_t)large * cap * sizeof(struct iovec);
+	map = mmap(NULL, pool->bytes, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED)
+		return -ENOMEM;
+	pool->chain = map;
+	pool->large = (char *)map + chains;
+	pool->max = max;
+	pool->large_max = large;
+	pool->large_cap = cap;
+	return 0;
+}
+
+void
+vcore__chain_pool_fini(struct vcore__chain_pool *pool)
+{
+	if (pool->chain)
+		munmap(pool->chain, pool->bytes);
+	pool->chain = NULL;
+}
+
+struct vcore__chain *
+vcore__chain_take(struct vcore__chain_pool *pool)
+{
+	struct vcore__chain *c = pool->free;
+
+	if (c)
+		pool->free = c->next;
+	else if (pool->fresh < pool->max)
+		c = &pool->chain[pool->fresh++];
+	return c;
+}
+
+static struct iovec *
+large_take(struct vcore__chain_pool *pool)
+{
+	struct iovec *iov = pool->large_free;
+	size_t step = pool->large_cap * sizeof(*iov);
+
+	if (iov)
+		pool->large_free = iov->iov_base;
+	else if (pool->large_fresh < pool->large_max)
+		iov = (struct iovec *)(void *)(pool->large +
+					       step * pool->large_fresh++);
+	return iov;
+}
+
+bool
+vcore__chain_has_large(const struct vcore__chain_pool *pool)
+{
+	return pool->large_free || pool->large_fresh < pool->large_max;
+}
+
+bool
+vcore__chain_give(struct vcore__chain_pool *pool, struct vcore__chain *c)
+{
+	bool large = c->large != NULL;
+
+	if (large) {
+		c->large->iov_base = pool->large_free;
+		pool->large_free = c->large;
+		c->large = NULL;
+	}
+	c->next = pool->free;
+	pool->free = c;
+	return large;
+}
+
+/* A chain being read. */
+struct walk {
+	struct vcore_virtqueue *q;
+	struct vcore__chain *c;
+	struct table t;
+	uint32_t count;			/* descriptors so far */
+	uint32_t iovs;
+	bool writable;			/* a writable one was seen */
+	bool full;			/* no large array is free */
+};
+
+/*
+ * Every byte of guest memory that describes a chain is read here, once: as two
+ * words where it is aligned, which an indirect table need not be.
+ */
+static bool
+read_desc(struct walk *w, uint32_t i, struct desc *d)
+{
+	uint64_t raw[2], offset = sizeof(raw) * (uint64_t)i;
+
+	if (w->t.hva && w->t.gpa % 8 == 0) {
+		raw[0] = vcore__guest_load64(vcore__guest_at(w->t.hva, offset));
+		raw[1] = vcore__guest_load64(vcore__guest_at(w->t.hva,
+							     offset + 8));
+	} else if (vcore__memory_get(&w->q->user, w->t.gpa + offset, raw,
+				     sizeof(raw)) < 0) {
+		return false;
+	} else {
+		raw[0] = le64toh(raw[0]);
+		raw[1] = le64toh(raw[1]);
+	}
+	d->addr = raw[0];
+	d->len = (uint32_t)raw[1];
+	d->flags = (uint16_t)(raw[1] >> 32);
+	d->next = (uint16_t)(raw[1] >> 48);
+	return true;
+}
+
+/* virtio 1.2, 2.7.5.3: the flag WRITE of such a descriptor is ignored. */
+static const char *
+enter_table(struct walk *w, const struct desc *d)
+{
+	struct vcore_virtqueue *q = w->q;
+	uint64_t end;
+
+	if (!q->ring.indirect)
+		return "indirect descriptor without the feature";
+	if (w->t.indirect)
+		return "indirect descriptor in an indirect table";
+	if (d->flags & VRING_DESC_F_NEXT)
+		return "indirect descriptor with a next one";
+	if (d->len == 0 || d->len % sizeof(struct vring_desc))
+		return "indirect table of a bad length";
+	if (d->len / sizeof(struct vring_desc) > q->max)
+		return "indirect table longer than the queue";
+	if (vcore__add_overflow(d->addr, (uint64_t)d->len, &end))
+		return "indirect table passes the end of memory";
+	w->t.gpa = d->addr;
+	w->t.count = d->len / (uint32_t)sizeof(struct vring_desc);
+	w->t.hva = vcore__memory_hva(&q->user, d->addr, d->len, false);
+	w->t.indirect = true;
+	return NULL;
+}
+
+/* The iovecs of a chain move to a larger array. */
+static bool
+enlarge(struct walk *w)
+{
+	struct iovec *iov = large_take(&w->q->pool);
+
+	if (!iov)
+		return false;
+	memcpy(iov, w->c->small, w->iovs * sizeof(*iov));
+	w->c->large = iov;
+	w->c->pub.iov = iov;
+	return true;
+}
+
+/* The iovecs of one buffer. */
+static const char *
+add_iov(struct walk *w, const struct desc *d, uint32_t *n)
+{
+	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
+	struct vcore__chain *c = w->c;
+	void *hva;
+	uint32_t cap;
+	int rc;
+
+	/* The common case: in one piece, and room for it. */
+	hva = vcore__guest_force(
+		vcore__memory_hva(&w->q->user, d->addr, d->len, write));
+	if (hva && d->len && w->iovs < VCORE__CHAIN_SMALL && !c->large) {
+		c->small[w->iovs++] =
+			(struct iovec){ .iov_base = hva, .iov_len = d->len };
+		*n = 1;
+		return NULL;
+	}
+	for (;;) {
+		cap = c->large ? w->q->pool.large_cap : VCORE__CHAIN_SMALL;
+		rc = vcore__memory_iov(&w->q->user, d->addr, d->len, write,
+				       &c->pub.iov[w->iovs], cap - w->iovs);
+		if (rc >= 0) {
+			*n = (uint32_t)rc;
+			w->iovs += *n;
+			return NULL;
+		}
+		if (rc != -ENOSPC)
+			return write ? "buffer not in writable memory" :
+				       "buffer not in memory";
+		if (c->large)
+			return "chain crosses too many borders";
+		if (!enlarge(w)) {
+			w->full = true;
+			return NULL;
+		}
+	}
+}
+
+static const char *
+add_desc(struct walk *w, const struct desc *d)
+{
+	struct vcore_chain *pub = &w->c->pub;
+	const char *why;
+	uint32_t n = 0;
+
+	if (!(d->flags & VRING_DESC_F_WRITE) && w->writable)
+		return "readable descriptor after a writable one";
+	if (d->len > UINT32_MAX - pub->readable_len - pub->writable_len)
+		return "chain longer than 4 GiB";
+	why = add_iov(w, d, &n);
+	if (why || w->full)
+		return why;
+	if (d->flags & VRING_DESC_F_WRITE) {
+		w->writable = true;
+		pub->writable += n;
+		pub->writable_len += d->len;
+	} else {
+		pub->readable += n;
+		pub->readable_len += d->len;
+	}
+	return NULL;
+}
+
+/*
+ * A loop ends where it has as many descriptors as the queue: 2.7.5.3.1. Inside
+ * an indirect table the device's queue size counts, not a smaller one that the
+ * driver chose: Linux exceeds the latter.
+ */
+static const char *
+walk(struct walk *w, uint32_t i)
+{
+	const char *why;
+	struct desc d;
+
+	for (;;) {
+		if (i >= w->t.count)
+			return "next descriptor beyond the table";
+		if (w->count ==
+		    (w->t.indirect ? w->q->max : w->q->ring.size))
+			return "chain longer than the queue";
+		if (!read_desc(w, i, &d))
+			return "indirect table not in memory";
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			why = enter_table(w, &d);
+			if (why)
+				return why;
+			i = 0;
+			continue;
+		}
+		w->count++;
+		why = add_desc(w, &d);
+		if (why || w->full || !(d.flags & VRING_DESC_F_NEXT))
+			return why;
+		i = d.next;
+	}
+}
+
+const char *
+vcore__chain_parse(struct vcore_virtqueue *q, struct vcore__chain *c,
+		   uint32_t head, uint32_t *count, bool *full)
+{
+	struct walk w = {
+		.q = q, .c = c,
+		.t = { .hva = q->desc, .gpa = q->ring.desc,
+		       .count = q->ring.size },
+	};
+	const char *why;
+
+	memset(&c->pub, 0, sizeof(c->pub));
+	c->pub.iov = c->small;
+	c->pub.head = (uint16_t)head;
+	why = walk(&w, head);
+	*count = w.count;
+	*full = w.full;
+	return why;
+}
+
+/* The part [off, off + len) of some iovecs; copied one after the other. */
+static uint64_t
+copy(const struct iovec *iov, uint32_t n, uint64_t off, char *buf,
+     const char *from, uint64_t len)
+{
+	uint64_t done = 0, piece;
+	VCORE__GUEST_PTR *at;
+
+	for (; n && done < len; n--, iov++) {
+		if (off >= iov->iov_len) {
+			off -= iov->iov_len;
+			continue;
+		}
+		piece = iov->iov_len - off;
+		if (piece > len - done)
+			piece = len - done;
+		at = (VCORE__GUEST_PTR *)((uintptr_t)iov->iov_base + off);
+		if (buf)
+			vcore__guest_copy_from(buf + done, at, piece);
+		else
+			vcore__guest_copy_to(at, from + done, piece);
+		done += piece;
+		off = 0;
+	}
+	return done;
+}
+
+uint64_t
+vcore_chain_read(const struct vcore_chain *chain, uint64_t off, void *buf,
+		 uint64_t len)
+{
+	if (!chain || !buf)
+		return 0;
+	return copy(chain->iov, chain->readable, off, buf, NULL, len);
+}
+
+uint64_t
+vcore_chain_write(const struct vcore_chain *chain, uint64_t off,
+		  const void *buf, uint64_t len)
+{
+	if (!chain || !buf)
+		return 0;
+	return copy(chain->iov + chain->readable, chain->writable, off, NULL,
+		    buf, len);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Machines on this machine's KVM with tiny guests. */
+#include "support/machine.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <sched.h>
+#include <time.h>
+
+#define GENEROUS_MS 30000
+
+struct vcore_host *machine_host;
+
+int
+machine_tests_begin(void)
+{
+	machine_host = kvm_host();
+	return machine_host == NULL ? KVM_SKIPPED : 0;
+}
+
+int
+machine_tests_run(Suite *suite)
+{
+	int status = support_run(suite);
+
+	vcore_host_unref(machine_host);
+	return status;
+}
+
+int
+machine_boot(void *opaque, struct vcore_machine *machine)
+{
+	struct machine_guest *g = opaque;
+	struct kvm_bed bed = { .memory = vcore_machine_memory(machine) };
+	const uint16_t *pokes = g->pokes;
+	uint32_t n = 0;
+
+	if (atomic_fetch_add(&g->boots, 1) > 0 && g->pokes_again != NULL)
+		pokes = g->pokes_again;
+	while (pokes != NULL && pokes[n] != POKE_END)
+		n += 2;
+	if (pokes != NULL)
+		ck_assert_ok(vcore_memory_write(bed.memory, GUEST_POKES, pokes,
+						2 * (n + 1)));
+	kvm_bed_load(&bed, GUEST_CODE, g->start, g->end);
+	kvm_bed_flat32(&bed, vcore_machine_vcpu(machine, 0));
+	return 0;
+}
+
+void
+machine_opts(struct vcore_machine_opts *opts, struct machine_guest *guest)
+{
+	VCORE_INIT(opts);
+	opts->memory = MACHINE_MEMORY;
+	opts->host = machine_host;
+	opts->boot = guest != NULL ? machine_boot : NULL;
+	opts->boot_opaque = guest;
+}
+
+struct vcore_machine *
+machine_new(struct machine_guest *guest, uint32_t flags)
+{
+	struct vcore_machine *machine = NULL;
+	struct vcore_machine_opts opts;
+
+	machine_opts(&opts, guest);
+	opts.flags = flags;
+	ck_assert_ok(vcore_machine_new(&opts, &machine));
+	return machine;
+}
+
+uint32_t
+machine_data(struct vcore_machine *machine)
+{
+	uint32_t value;
+
+	ck_assert_ok(vcore_memory_read(vcore_machine_memory(machine),
+				       GUEST_DATA, &value, sizeof(value)));
+	return value;
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint32_t
+machine_wait_data(struct vcore_machine *machine, uint32_t old)
+{
+	uint64_t end = now_ms() + GENEROUS_MS;
+	uint32_t value;
+
+	while ((value = machine_data(machine)) == old) {
+		ck_assert_uint_lt(now_ms(), end);
+		sched_yield();
+	}
+	return value;
+}
+
+void
+machine_wait_text(struct vcore_stream *ring, const char *text)
+{
+	uint64_t end = now_ms() + GENEROUS_MS;
+	size_t have = 0, want = strlen(text);
+	char got[256];
+	int64_t n;
+
+	while (have < want) {
+		n = vcore_stream_ring_read(ring, got + have, want - have);
+		ck_assert_int_ge(n, 0);
+		have += (size_t)n;
+		ck_assert_uint_lt(now_ms(), end);
+		sched_yield();
+	}
+	got[have] = '\0';
+	ck_assert_str_eq(got, text);
+}
+
+void
+machine_wait_event(struct vcore_machine *machine, uint32_t kind)
+{
+	struct pollfd p = { .fd = vcore_machine_fd(machine), .events = POLLIN };
+	struct vcore_event event;
+	int rc;
+
+	do {
+		ck_assert_int_eq(poll(&p, 1, GENEROUS_MS), 1);
+		VCORE_INIT(&event);
+		rc = vcore_machine_next(machine, &event);
+	} while (rc == 0);
+	ck_assert_msg(rc == 1, "%d: %s", rc, vcore_error_text());
+	ck_assert_msg(event.kind == kind, "event %u of %s: %s", event.kind,
+		      event.object, event.text);
+}
+
+int
+machine_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	int count = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+void
+machine_wait_threads(int count)
+{
+	uint64_t end = now_ms() + GENEROUS_MS;
+
+	while (machine_threads() > count) {
+		ck_assert_uint_lt(now_ms(), end);
+		sched_yield();
+	}
+}
