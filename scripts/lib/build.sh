@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash disable=SC2034 # used by those who source this
+#
+# Building the project: what has to be installed, and how it is configured.
+
+BUILD_PACKAGES='gcc=cc libc6-dev=/usr/include/stdio.h cmake=cmake
+	linux-libc-dev=/usr/include/linux/kvm.h ninja-build=ninja
+	pkg-config=pkg-config liburing-dev=/usr/include/liburing.h
+	libslirp-dev=/usr/include/slirp/libslirp.h'
+
+TEST_PACKAGES='g++=c++ clang=clang check=/usr/include/check.h python3=python3
+	abigail-tools=abidiff acpica-tools=iasl doxygen=doxygen
+	shellcheck=shellcheck binutils=nm util-linux=setpriv'
+
+# build_jobs: how many compilers at once.
+build_jobs() {
+	nproc
+}
+
+# build_dir PRESET: where that preset builds.
+build_dir() {
+	printf '%s/build/%s\n' "$VCORE_ROOT" "$1"
+}
+
+# build_configure PRESET [CMAKE_ARG...]: a CMake preset, or "clang", which is
+# the preset "dev" with that compiler.
+build_configure() {
+	local preset=$1
+	shift
+	if [ "$preset" = clang ]; then
+		preset=dev
+		set -- -B "$(build_dir clang)" -DCMAKE_C_COMPILER=clang "$@"
+	fi
+	(cd "$VCORE_ROOT" && cmake --preset "$preset" "$@")
+}
+
+# build_targets PRESET [TARGET...]: all of it without targets.
+build_targets() {
+	local preset=$1
+	shift
+	(cd "$VCORE_ROOT" && cmake --build "$(build_dir "$preset")" \
+		-j "$(build_jobs)" ${1:+--target "$@"})
+}

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash disable=SC2034 # used by those who source this
+#
+# Which rig: where stock guest kernels run ("direct" or "lab"), and whether
+# the project's own small test guests run on this machine's /dev/kvm.
+
+# rig_probe: sets RIG (direct, lab), RIG_WHY, RIG_KVM (yes, no).
+# VCORE_RIG=lab or direct overrides.
+rig_probe() {
+	local probe=$VCORE_CACHE/kvmprobe rc=0
+	local source=$VCORE_ROOT/scripts/lib/kvmprobe.c
+	if [ ! -x "$probe" ] || [ "$source" -nt "$probe" ]; then
+		packages_install gcc=cc libc6-dev=/usr/include/stdio.h \
+			linux-libc-dev=/usr/include/linux/kvm.h
+		"${CC:-cc}" -O1 -o "$probe.$$" "$source"
+		mv "$probe.$$" "$probe"
+	fi
+	RIG_WHY=$("$probe") || rc=$?
+	RIG=lab RIG_KVM=no
+	case $rc in
+	0) RIG=direct RIG_KVM=yes ;;
+	1) RIG_KVM=yes ;;
+	esac
+	case ${VCORE_RIG:-} in
+	lab | direct)
+		RIG=$VCORE_RIG
+		RIG_WHY="asked for by VCORE_RIG ($RIG_WHY)"
+		;;
+	esac
+}
