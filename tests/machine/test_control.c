@@ -617,7 +617,6 @@ main(void)
 
 	if (machine_tests_begin() != 0)
 		return KVM_SKIPPED;
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_null_machine_returns_einval);
 	tcase_add_test(tc, test_next_bad_event_returns_einval);

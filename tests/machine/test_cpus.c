@@ -255,7 +255,6 @@ main(void)
 
 	if (machine_tests_begin() != 0)
 		return KVM_SKIPPED;
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_triple_fault_boots_again);
 	tcase_add_test(tc, test_triple_fault_with_no_reboot_makes_it_off);
 	tcase_add_test(

@@ -350,25 +350,7 @@ START_TEST(test_queues_take_the_loops_in_a_circle)
 }
 END_TEST
 
-/* A kind of disk of the embedder's: a ring of its own, or an error. */
-static int
-make_disk(void *opaque, struct vcore_recipe *recipe, struct vcore_disk **disk)
-{
-	struct vcore_disk_file_opts opts;
-	uint64_t number = 5;
-
-	ck_assert_ptr_eq(opaque, &m);
-	ck_assert_error(vcore_machine_add(m, "rng"), -EDEADLK,
-			"vcore_machine_add");
-	ck_assert_int_eq(vcore_recipe_number(recipe, "number", 10, &number), 1);
-	ck_assert_uint_eq(number, 7);
-	if (vcore_recipe_get(recipe, "fail") != NULL)
-		return -ENODEV;
-	VCORE_INIT(&opts);
-	opts.path = "/proc/self/exe";
-	opts.flags = VCORE_DISK_FILE_READONLY;
-	return vcore_disk_new_file(&opts, disk);
-}
+static struct vcore_virtio *other_device;
 
 static int
 make_link(void *opaque, struct vcore_recipe *recipe, struct vcore_link **link)
@@ -379,8 +361,35 @@ make_link(void *opaque, struct vcore_recipe *recipe, struct vcore_link **link)
 	return -ENODEV;
 }
 
+/* A kind of disk of the embedder's: a ring of its own, or an error. */
+static int
+make_disk(void *opaque, struct vcore_recipe *recipe, struct vcore_disk **disk)
+{
+	struct vcore_disk_file_opts opts;
+	uint64_t number = 5;
+
+	ck_assert_ptr_eq(opaque, &m);
+	ck_assert_error(vcore_machine_add(m, "rng"), -EDEADLK,
+			"vcore_machine_add");
+	ck_assert_error(vcore_machine_attach(m, other_device, NULL), -EDEADLK,
+			"vcore_machine_attach");
+	ck_assert_error(vcore_machine_add_disk_kind(m, "x", make_disk, NULL),
+			-EDEADLK, "vcore_machine_add_disk_kind");
+	ck_assert_error(vcore_machine_add_link_kind(m, "x", make_link, NULL),
+			-EDEADLK, "vcore_machine_add_link_kind");
+	ck_assert_int_eq(vcore_recipe_number(recipe, "number", 10, &number), 1);
+	ck_assert_uint_eq(number, 7);
+	if (vcore_recipe_get(recipe, "fail") != NULL)
+		return -ENODEV;
+	VCORE_INIT(&opts);
+	opts.path = "/proc/self/exe";
+	opts.flags = VCORE_DISK_FILE_READONLY;
+	return vcore_disk_new_file(&opts, disk);
+}
+
 START_TEST(test_kinds_of_the_embedder_are_used)
 {
+	ck_assert_ok(vcore_rng_new(NULL, &other_device));
 	ck_assert_ok(vcore_machine_add_disk_kind(m, "mine", make_disk, &m));
 	ck_assert_ok(vcore_machine_add_link_kind(m, "mine", make_link, NULL));
 	ck_assert_ok(vcore_machine_add(m, "block,disk=mine,number=7"));
@@ -390,6 +399,16 @@ START_TEST(test_kinds_of_the_embedder_are_used)
 	/* Keys that the maker did not ask for are still refused. */
 	ck_assert_error(vcore_machine_add(m, "block,disk=mine,number=7,path=x"),
 			-EINVAL, "vcore_machine_add: 'path'");
+	vcore_virtio_unref(other_device);
+}
+END_TEST
+
+START_TEST(test_add_what_is_not_there_returns_enoent)
+{
+	ck_assert_error(vcore_machine_add(m, "floppy"), -ENOENT,
+			"vcore_machine_add: there is no device kind 'floppy'");
+	ck_assert_error(vcore_machine_add(m, "block,path=/nonexistent/disk"),
+			-ENOENT, "vcore_machine_add: ");
 }
 END_TEST
 
@@ -425,7 +444,6 @@ main(void)
 
 	if (machine_tests_begin() != 0)
 		return KVM_SKIPPED;
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, test_add_refuses_and_says_what, 0,
 			    (int)(sizeof(refused) / sizeof(refused[0])));
@@ -441,6 +459,7 @@ main(void)
 	tcase_add_test(tc, test_attach_twice_or_elsewhere_returns_ebusy);
 	tcase_add_test(tc, test_attach_after_the_start_returns_ebusy);
 	tcase_add_test(tc, test_queues_take_the_loops_in_a_circle);
+	tcase_add_test(tc, test_add_what_is_not_there_returns_enoent);
 	tcase_add_test(tc, test_kinds_of_the_embedder_are_used);
 	tcase_add_test(tc, test_kinds_that_are_known_or_bad_are_refused);
 	suite_add_tcase(suite, tc);

@@ -177,6 +177,39 @@ START_TEST(test_boot_method_runs_after_the_kernel_was_loaded)
 }
 END_TEST
 
+/*
+ * The first time vCPU 0 does what Linux does to reboot where it finds no other
+ * way: it is in real mode at F000:FFF0, where a PC has its firmware.
+ */
+static int
+boot_at_reset_vector(void *opaque, struct vcore_machine *m)
+{
+	struct vcore_vcpu *vcpu = vcore_machine_vcpu(m, 0);
+	struct vcore_sregs sregs;
+
+	if (++*(int *)opaque > 1)
+		return 0;
+	ck_assert_ok(vcore_vcpu_reset(vcpu));
+	ck_assert_ok(vcore_vcpu_get_sregs(vcpu, &sregs));
+	sregs.cs.base = 0xf0000;
+	sregs.cs.selector = 0xf000;
+	return vcore_vcpu_set_sregs(vcpu, &sregs);
+}
+
+START_TEST(test_jump_to_the_reset_vector_boots_again)
+{
+	struct vcore_machine *m;
+	int calls = 0;
+
+	opts.boot = boot_at_reset_vector;
+	opts.boot_opaque = &calls;
+	m = new_machine();
+	assert_says_thrice(m, "R");
+	ck_assert_int_eq(calls, 4);
+	vcore_machine_unref(m);
+}
+END_TEST
+
 START_TEST(test_kernel_by_path_is_kept_open)
 {
 	char path[] = "/tmp/vcore-kernel-XXXXXX";
@@ -283,13 +316,13 @@ main(void)
 
 	if (machine_tests_begin() != 0)
 		return KVM_SKIPPED;
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc,
 		       test_kernel_boots_thrice_and_finds_its_command_line);
 	tcase_add_test(tc, test_kernel_finds_its_initrd);
 	tcase_add_test(tc, test_kernel_on_the_split_irqchip_with_devices);
 	tcase_add_test(tc, test_boot_method_runs_after_the_kernel_was_loaded);
+	tcase_add_test(tc, test_jump_to_the_reset_vector_boots_again);
 	tcase_add_test(tc, test_kernel_by_path_is_kept_open);
 	tcase_add_test(tc, test_start_with_what_is_no_kernel_returns_enoexec);
 	tcase_add_test(tc, test_start_with_an_empty_kernel_returns_enoexec);

@@ -376,7 +376,6 @@ main(void)
 
 	if (machine_tests_begin() != 0)
 		return KVM_SKIPPED;
-	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, test_new_null_returns_einval);
 	tcase_add_test(tc, test_new_bad_size_returns_einval);

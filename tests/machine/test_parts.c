@@ -326,7 +326,6 @@ main(void)
 
 	if (machine_tests_begin() != 0)
 		return KVM_SKIPPED;
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, test_pause_drains_and_resume_starts_again);
 	tcase_add_test(tc, test_pause_that_takes_too_long_runs_on);
@@ -336,7 +335,6 @@ main(void)
 	tcase_add_test(tc, test_device_that_stops_after_the_machine_is_gone);
 	tcase_add_test(tc, test_power_off_that_takes_too_long_is_told_by_next);
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(alone, 60);
 	tcase_add_test(alone, test_pause_and_reset_with_a_stuck_vcpu_time_out);
 	suite_add_tcase(suite, alone);
 	return machine_tests_run(suite);

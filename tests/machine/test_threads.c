@@ -370,7 +370,6 @@ main(void)
 
 	if (machine_tests_begin() != 0)
 		return KVM_SKIPPED;
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_stop_from_another_thread_ends_run);
 	tcase_add_test(tc,
 		       test_pause_and_reset_from_another_thread_while_run_waits);
