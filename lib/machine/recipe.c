@@ -151,13 +151,14 @@ vcore_recipe_number(struct vcore_recipe *recipe, const char *key, uint64_t max,
 	const char *text = vcore_recipe_get(recipe, key);
 	unsigned long long n;
 	char *end;
-	int shift;
+	int shift, base;
 
 	if (text == NULL)
 		return 0;
 	errno = 0;
+	base = strncmp(text, "0x", 2) == 0 ? 16 : 10;
 	/* strtoull() takes a sign and leading blanks; a recipe does not. */
-	n = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 0) : 0;
+	n = isdigit((unsigned char)text[0]) ? strtoull(text, &end, base) : 0;
 	shift = isdigit((unsigned char)text[0]) ? suffix_shift(end) : -1;
 	if (shift < 0 || errno != 0 || n > max >> shift)
 		return vcore__err(NULL, -EINVAL,
