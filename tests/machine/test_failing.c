@@ -257,6 +257,8 @@ START_TEST(test_reset_with_kvm_refusing_returns_eio)
 	struct vcore_machine *m = new_machine();
 
 	ck_assert_ok(vcore_machine_start(m));
+	/* Nobody calls KVM while the fake is being changed. */
+	ck_assert_ok(vcore_machine_pause(m));
 	fake.fail_request = KVM_SET_SREGS;
 	fake.fail_error = EINVAL;
 	ck_assert_error(vcore_machine_reset(m), -EIO, "vcore_machine_reset: ");
