@@ -6,210 +6,148 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-#ifdef HAVE_SLIRP
-#include <vcore/slirp.h>
-#endif
-#ifdef HAVE_URING
-#include <vcore/uring.h>
-#endif
-
-/* Guest memory of the one machine here, for the SIGBUS handler. */
-static struct vcore_memory *guest_memory;
+/* For the signal handlers; NULL while there is none. */
+static struct vcore_machine *volatile running;
+static volatile sig_atomic_t stopped_by;
 
 static void
 on_sigbus(int sig, siginfo_t *info, void *context)
 {
-	if (guest_memory != NULL &&
-	    vcore_memory_recover(guest_memory, info, context) == 1)
+	struct vcore_memory *memory = vcore_machine_memory(running);
+
+	if (memory != NULL && vcore_memory_recover(memory, info, context) == 1)
 		return;
 	signal(sig, SIG_DFL);	/* not a guest page: die as without us */
 }
 
 static void
+on_stop(int sig)
+{
+	stopped_by = sig;
+	vcore_machine_quit(running);
+}
+
+static void
+handle_signals(void)
+{
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction bus = { .sa_sigaction = on_sigbus,
+				 .sa_flags = SA_SIGINFO };
+	struct sigaction stop = { .sa_handler = on_stop };
+
+	sigaction(SIGBUS, &bus, NULL);
+	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		sigaction(stops[i], &stop, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void
 log_line(void *opaque, uint32_t level, const char *text)
 {
-	(void)opaque;
-	fprintf(stderr, "microvm: <%u> %s\n", level, text);
+	const struct microvm_options *o = opaque;
+
+	/* What calls return as errors is printed where they are made. */
+	if (o->verbose || level > VCORE_LOG_ERR)
+		fprintf(stderr, "microvm: <%u> %s\n", level, text);
 }
 
+/* A log if it is wanted, or if it has to name a pty. */
 static int
-failed(void)
+make_log(struct microvm_options *o, struct vcore_log **log)
 {
-	fprintf(stderr, "microvm: %s\n", vcore_error_text());
-	return MICROVM_FAILED;
-}
+	struct vcore_log_opts opts;
 
-static int
-add_kinds(struct vcore_machine *machine)
-{
-	int rc = 0;
-
-	(void)machine;
-#ifdef HAVE_SLIRP
-	rc = vcore_machine_add_link_kind(machine, "user", vcore_slirp_make,
-					 NULL);
-#endif
-#ifdef HAVE_URING
-	if (rc == 0)
-		rc = vcore_machine_add_disk_kind(machine, "uring",
-						 vcore_uring_make, NULL);
-#endif
-	return rc;
-}
-
-/* --kvm PATH or fd:N. */
-static int
-open_host(const char *spec, struct vcore_log *log, struct vcore_host **host)
-{
-	struct vcore_host_opts opts;
-
+	if (!o->verbose && !microvm_has_console(o, "pty"))
+		return 0;
 	VCORE_INIT(&opts);
-	opts.log = log;
-	opts.path = spec;
-	if (spec != NULL && strncmp(spec, "fd:", 3) == 0) {
-		opts.flags = VCORE_HOST_FD;
-		opts.fd = atoi(spec + 3);
-		opts.path = NULL;
-	}
-	return vcore_host_open(&opts, host);
+	opts.message = log_line;
+	opts.opaque = o;
+	opts.level = o->verbose > 1 ? VCORE_LOG_DEBUG : VCORE_LOG_INFO;
+	return vcore_log_new(&opts, log);
 }
 
-static int
-make(const struct microvm_options *o, struct vcore_log *log,
-     struct vcore_machine **machine)
-{
-	struct vcore_machine_opts opts;
-	struct vcore_stream *serial;
-	struct vcore_host *host;
-	char path[64];
-	int rc;
-
-	if (open_host(o->kvm, log, &host) < 0)
-		return failed();
-	if (vcore_stream_open(o->serial, &serial, path, sizeof(path)) < 0) {
-		vcore_host_unref(host);
-		return failed();
-	}
-	if (path[0] != '\0')
-		fprintf(stderr, "microvm: serial port is %s\n", path);
-	VCORE_INIT(&opts);
-	opts.flags = o->flags;
-	opts.memory = o->memory;
-	opts.cpus = o->cpus;
-	opts.irqchip = o->irqchip;
-	opts.transport = o->transport;
-	opts.kernel = o->kernel;
-	opts.initrd = o->initrd;
-	opts.cmdline = o->append;
-	opts.serial = serial;
-	opts.host = host;
-	opts.log = log;
-	rc = vcore_machine_new(&opts, machine);
-	vcore_stream_unref(serial);
-	vcore_host_unref(host);
-	if (rc < 0)
-		return failed();
-	if (add_kinds(*machine) < 0)
-		return failed();
-	for (unsigned i = 0; i < o->devices; i++)
-		if (vcore_machine_add(*machine, o->device[i]) < 0)
-			return failed();
-	return 0;
-}
-
+/* What an event means for the exit status. */
 static int
 report(const struct vcore_event *event)
 {
 	switch (event->kind) {
 	case VCORE_EVENT_RESET:
 	case VCORE_EVENT_POWEROFF:
+	case VCORE_EVENT_STOP:
 		return MICROVM_OK;
-	case VCORE_EVENT_PANIC:
-	case VCORE_EVENT_VCPU_ERROR:
-		fprintf(stderr, "microvm: %s: %s\n", event->object,
-			event->text);
-		return MICROVM_CRASHED;
 	default:
 		fprintf(stderr, "microvm: %s: %s\n", event->object,
 			event->text);
-		return MICROVM_OK;
+		return event->kind == VCORE_EVENT_PANIC ||
+				       event->kind == VCORE_EVENT_VCPU_ERROR
+			       ? MICROVM_CRASHED
+			       : MICROVM_OK;
 	}
 }
 
-/* See to events until the machine is off or a signal asks to stop. */
+/* See to events until the machine is off. */
 static int
-serve(struct vcore_machine *machine, int sigfd)
+serve(struct vcore_machine *machine)
 {
-	struct pollfd fds[2] = {
-		{ .fd = vcore_machine_fd(machine), .events = POLLIN },
-		{ .fd = sigfd, .events = POLLIN },
-	};
+	struct pollfd fd = { .fd = vcore_machine_fd(machine),
+			     .events = POLLIN };
 	struct vcore_event event;
-	int rc, status = MICROVM_OK;
+	int rc, seen, status = MICROVM_OK;
 
 	while (vcore_machine_state(machine) != VCORE_MACHINE_OFF) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(&fd, 1, -1) < 0 && errno != EINTR)
 			return MICROVM_FAILED;
 		VCORE_INIT(&event);
-		while ((rc = vcore_machine_next(machine, &event)) > 0)
-			status = status != MICROVM_OK ? status
-						      : report(&event);
+		while ((rc = vcore_machine_next(machine, &event)) > 0) {
+			seen = report(&event);
+			status = status == MICROVM_OK ? seen : status;
+		}
 		if (rc < 0)
-			return failed();
-		if (fds[1].revents & POLLIN)
-			vcore_machine_stop(machine);
+			return microvm_failed();
 	}
+	return stopped_by != 0 ? 128 + stopped_by : status;
+}
+
+static int
+run(const struct microvm_options *o, struct vcore_log *log)
+{
+	struct vcore_machine *machine;
+	int status = microvm_make(o, log, &machine);
+
+	if (status != MICROVM_OK)
+		return status;
+	running = machine;
+	if (stopped_by != 0)	/* before there was a machine to stop */
+		vcore_machine_quit(machine);
+	if (strcmp(o->serial, "stdio") == 0)
+		microvm_tty_raw(0);
+	else if (microvm_has_console(o, "stdio"))
+		microvm_tty_raw(1);
+	status = vcore_machine_start(machine) < 0 ? microvm_failed()
+						  : serve(machine);
+	microvm_tty_restore();
+	vcore_machine_stop(machine);
+	running = NULL;
+	vcore_machine_unref(machine);
 	return status;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_sigaction = on_sigbus,
-				    .sa_flags = SA_SIGINFO };
-	struct vcore_machine *machine = NULL;
-	struct vcore_log_opts log_opts;
 	struct microvm_options options;
 	struct vcore_log *log = NULL;
-	sigset_t stop;
-	int sigfd, status;
+	int status;
 
 	status = microvm_parse(argc, argv, &options);
-	if (status != 0)
-		goto out;
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	sigprocmask(SIG_BLOCK, &stop, NULL);
-	sigfd = signalfd(-1, &stop, SFD_CLOEXEC);
-	sigaction(SIGBUS, &action, NULL);
-	VCORE_INIT(&log_opts);
-	log_opts.message = log_line;
-	log_opts.level = options.verbose > 1 ? VCORE_LOG_DEBUG
-					     : VCORE_LOG_INFO;
-	if (options.verbose && vcore_log_new(&log_opts, &log) < 0) {
-		status = failed();
-		goto out;
+	if (status == MICROVM_OK) {
+		handle_signals();
+		status = make_log(&options, &log) < 0 ? microvm_failed()
+						      : run(&options, log);
 	}
-	status = make(&options, log, &machine);
-	if (status == 0) {
-		guest_memory = vcore_machine_memory(machine);
-		microvm_tty_raw();
-		status = vcore_machine_start(machine) < 0
-				 ? failed() : serve(machine, sigfd);
-		microvm_tty_restore();
-		guest_memory = NULL;
-	}
-	vcore_machine_unref(machine);
 	vcore_log_unref(log);
-	close(sigfd);
-out:
 	microvm_release(&options);
 	return status;
 }

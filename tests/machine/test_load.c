@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Machines with a kernel: files, boot parameters, tables, booting again. */
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,14 +10,8 @@
 #include "machine/machine.h"
 #include "support/machine.h"
 
-#define KERNEL_GPA 0x100000u
+#define KERNEL_GPA MACHINE_KERNEL_GPA
 #define MIB        (1ull << 20)
-
-struct image {
-	Elf64_Ehdr ehdr;
-	Elf64_Phdr phdr;
-	uint8_t code[512];
-};
 
 static struct vcore_stream *serial;
 static struct vcore_machine_opts opts;
@@ -34,38 +27,6 @@ file_of(const void *bytes, size_t len)
 	return fd;
 }
 
-/* guest_kernel as an ELF file. */
-static int
-kernel_file(void)
-{
-	size_t len = (size_t)(guest_kernel_end - guest_kernel);
-	struct image image;
-
-	memset(&image, 0, sizeof(image));
-	memcpy(image.ehdr.e_ident, ELFMAG, SELFMAG);
-	image.ehdr.e_ident[EI_CLASS] = ELFCLASS64;
-	image.ehdr.e_ident[EI_DATA] = ELFDATA2LSB;
-	image.ehdr.e_ident[EI_VERSION] = EV_CURRENT;
-	image.ehdr.e_type = ET_EXEC;
-	image.ehdr.e_machine = EM_X86_64;
-	image.ehdr.e_version = EV_CURRENT;
-	image.ehdr.e_entry = KERNEL_GPA;
-	image.ehdr.e_phoff = offsetof(struct image, phdr);
-	image.ehdr.e_ehsize = sizeof(image.ehdr);
-	image.ehdr.e_phentsize = sizeof(image.phdr);
-	image.ehdr.e_phnum = 1;
-	image.phdr.p_type = PT_LOAD;
-	image.phdr.p_flags = PF_R | PF_X;
-	image.phdr.p_offset = offsetof(struct image, code);
-	image.phdr.p_vaddr = KERNEL_GPA;
-	image.phdr.p_paddr = KERNEL_GPA;
-	image.phdr.p_filesz = len;
-	image.phdr.p_memsz = len;
-	ck_assert_uint_le(len, sizeof(image.code));
-	memcpy(image.code, guest_kernel, len);
-	return file_of(&image, sizeof(image));
-}
-
 static void
 setup(void)
 {
@@ -74,7 +35,7 @@ setup(void)
 	opts.memory = 32 * MIB;
 	opts.serial = serial;
 	opts.flags = VCORE_MACHINE_KERNEL_FD;
-	opts.kernel_fd = kernel_file();
+	opts.kernel_fd = machine_kernel(guest_kernel, guest_kernel_end);
 }
 
 static void
@@ -215,7 +176,7 @@ START_TEST(test_kernel_by_path_is_kept_open)
 	char path[] = "/tmp/vcore-kernel-XXXXXX";
 	int fd = mkstemp(path);
 	struct vcore_machine *m;
-	char bytes[sizeof(struct image)];
+	char bytes[MACHINE_KERNEL_LEN];
 
 	ck_assert_int_eq(pread(opts.kernel_fd, bytes, sizeof(bytes), 0),
 			 sizeof(bytes));

@@ -3,9 +3,13 @@
 #include "support/machine.h"
 
 #include <dirent.h>
+#include <elf.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define GENEROUS_MS 30000
 
@@ -67,6 +71,45 @@ machine_new(struct machine_guest *guest, uint32_t flags)
 	opts.flags = flags;
 	ck_assert_ok(vcore_machine_new(&opts, &machine));
 	return machine;
+}
+
+int
+machine_kernel(const uint8_t *start, const uint8_t *end)
+{
+	size_t len = (size_t)(end - start);
+	struct {
+		Elf64_Ehdr ehdr;
+		Elf64_Phdr phdr;
+		uint8_t code[MACHINE_KERNEL_LEN - sizeof(Elf64_Ehdr) -
+			     sizeof(Elf64_Phdr)];
+	} image;
+	int fd = memfd_create("kernel", MFD_CLOEXEC);
+
+	memset(&image, 0, sizeof(image));
+	memcpy(image.ehdr.e_ident, ELFMAG, SELFMAG);
+	image.ehdr.e_ident[EI_CLASS] = ELFCLASS64;
+	image.ehdr.e_ident[EI_DATA] = ELFDATA2LSB;
+	image.ehdr.e_ident[EI_VERSION] = EV_CURRENT;
+	image.ehdr.e_type = ET_EXEC;
+	image.ehdr.e_machine = EM_X86_64;
+	image.ehdr.e_version = EV_CURRENT;
+	image.ehdr.e_entry = MACHINE_KERNEL_GPA;
+	image.ehdr.e_phoff = sizeof(image.ehdr);
+	image.ehdr.e_ehsize = sizeof(image.ehdr);
+	image.ehdr.e_phentsize = sizeof(image.phdr);
+	image.ehdr.e_phnum = 1;
+	image.phdr.p_type = PT_LOAD;
+	image.phdr.p_flags = PF_R | PF_X;
+	image.phdr.p_offset = sizeof(image.ehdr) + sizeof(image.phdr);
+	image.phdr.p_vaddr = MACHINE_KERNEL_GPA;
+	image.phdr.p_paddr = MACHINE_KERNEL_GPA;
+	image.phdr.p_filesz = len;
+	image.phdr.p_memsz = len;
+	ck_assert_uint_le(len, sizeof(image.code));
+	memcpy(image.code, start, len);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, &image, sizeof(image)), sizeof(image));
+	return fd;
 }
 
 uint32_t

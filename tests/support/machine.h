@@ -44,6 +44,12 @@ machine_new(struct machine_guest *guest, uint32_t flags);
 int
 machine_boot(void *opaque, struct vcore_machine *machine);
 
+/* A new file: an ELF kernel of this 64-bit code. Its descriptor. */
+#define MACHINE_KERNEL_GPA 0x100000u
+#define MACHINE_KERNEL_LEN 1024u
+int
+machine_kernel(const uint8_t *start, const uint8_t *end);
+
 /* What the guest has at GUEST_DATA. */
 uint32_t
 machine_data(struct vcore_machine *machine);

@@ -103,4 +103,36 @@ START(kernel)
 	jmp	5b
 END(kernel)
 
+/* Says '!', then what comes in, until a 'q': power-off. */
+START(echo)
+	movl	$POKE_SERIAL, %edx
+	movb	$'!', %al
+1:	outb	%al, %dx
+2:	movl	$(POKE_SERIAL + 5), %edx
+	inb	%dx, %al
+	testb	$1, %al				/* a byte has come */
+	jz	2b
+	movl	$POKE_SERIAL, %edx
+	inb	%dx, %al
+	cmpb	$'q', %al
+	jne	1b
+	movl	$POKE_SLEEP, %edx
+	movb	$POKE_S5, %al
+	outb	%al, %dx
+3:	hlt
+	jmp	3b
+END(echo)
+
+/* Panics, then switches off. */
+START(panic)
+	movl	$POKE_PANIC, %edx
+	movb	$1, %al
+	outb	%al, %dx
+	movl	$POKE_SLEEP, %edx
+	movb	$POKE_S5, %al
+	outb	%al, %dx
+1:	hlt
+	jmp	1b
+END(panic)
+
 	.section .note.GNU-stack, "", @progbits

@@ -31,6 +31,8 @@ GUEST(smp_all);	/* INIT, SIPI to all; waits until GUEST_DATA is the number at
 GUEST(ap_all);	/* real mode: increments GUEST_DATA; hlt */
 GUEST(kernel);	/* says command line, 'R', initrd; reset until booted thrice;
 		   then power-off */
+GUEST(echo);	/* 64 bit: '!', then what comes in, until 'q': power-off */
+GUEST(panic);	/* 64 bit: pvpanic, then power-off */
 #undef GUEST
 #endif
 
