@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# kvm.sh BUILD_DIR: the kvm tests under the real kvm_amd of the lab, as root
-# and as a user; this machine's own KVM may be of another kind.
+# kvm.sh BUILD_DIR: the kvm tests under the real kvm_amd of the lab, as a user
+# (and as root with --soak); this machine's own KVM may be of another kind.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/lib/all.sh
@@ -15,4 +15,6 @@ fi
 lab_get
 results=$(cache_tmp)
 trap 'rm -rf "$results"' EXIT
-suite_in_lab "$1" "$results/kvm"
+who=user
+[ -z "${VCORE_SOAK:-}" ] || who=both
+suite_in_lab "$1" "$results/kvm" "$who"
