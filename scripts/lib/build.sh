@@ -2,11 +2,13 @@
 # shellcheck shell=bash disable=SC2034 # used by those who source this
 #
 # Building the project: what has to be installed, and how it is configured.
+# (libslirp-dev does not bring glib's headers, but its .pc file asks for them.)
 
 BUILD_PACKAGES='gcc=cc libc6-dev=/usr/include/stdio.h cmake=cmake
 	linux-libc-dev=/usr/include/linux/kvm.h ninja-build=ninja
 	pkg-config=pkg-config liburing-dev=/usr/include/liburing.h
-	libslirp-dev=/usr/include/slirp/libslirp.h'
+	libslirp-dev=/usr/include/slirp/libslirp.h
+	libglib2.0-dev=/usr/include/glib-2.0/glib.h'
 
 TEST_PACKAGES='g++=c++ clang=clang check=/usr/include/check.h python3=python3
 	abigail-tools=abidiff acpica-tools=iasl doxygen=doxygen
