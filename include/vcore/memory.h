@@ -106,6 +106,9 @@ struct vcore_region_info {
  * Make a region of host memory.
  *
  * The library's own mappings have an inaccessible page before and behind them.
+ * Pages come when they are touched, and none but huge ones of HUGETLB are
+ * reserved before that: a region may be larger than the host's free memory
+ * (except with vm.overcommit_memory=2). VCORE_REGION_POPULATE touches all.
  *
  * @param[in]  opts    What to make, set up with VCORE_INIT(). Copied.
  * @param[out] region  The new region. Unchanged on failure.

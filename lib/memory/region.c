@@ -221,6 +221,9 @@ map_guarded(struct vcore_region *r)
 		flags |= MAP_ANONYMOUS;
 	if (!(r->flags & VCORE_REGION_READONLY))
 		prot |= PROT_WRITE;
+	/* As a memfd's: a guest may be larger than what it ever touches. */
+	if (r->page_size == vcore__page_size())
+		flags |= MAP_NORESERVE;
 	trial = mmap(NULL, r->len, prot, flags, r->fd, (off_t)r->fd_offset);
 	if (trial == MAP_FAILED)
 		return FAIL(-errno, "mmap of %#llx bytes, backing %u",

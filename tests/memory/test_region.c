@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "memory/common.h"
@@ -349,6 +350,28 @@ START_TEST(test_bad_lengths_are_refused)
 }
 END_TEST
 
+START_TEST(test_region_may_be_larger_than_the_host)
+{
+	FILE *f = fopen("/proc/sys/vm/overcommit_memory", "r");
+	struct sysinfo host;
+	int strict = 0;
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%d", &strict), 1);
+	fclose(f);
+	ck_assert_int_eq(sysinfo(&host), 0);
+	opts.len = ((host.totalram + host.totalswap) * host.mem_unit * 2 +
+		    (1ull << 30)) & ~(PAGE - 1);
+	opts.backing = VCORE_BACKING_ANONYMOUS;
+	if (strict == 2) {
+		refused(-ENOMEM);
+		return;
+	}
+	ck_assert_ok(vcore_region_new(&opts, &region));
+	vcore_region_unref(region);
+}
+END_TEST
+
 START_TEST(test_flags_that_do_not_go_with_the_backing)
 {
 	static const struct {
@@ -504,6 +527,7 @@ main(void)
 	tcase_add_test(tc, test_pointers_and_sizes_are_checked);
 	tcase_add_test(tc, test_unknown_things_return_e2big);
 	tcase_add_test(tc, test_bad_lengths_are_refused);
+	tcase_add_test(tc, test_region_may_be_larger_than_the_host);
 	tcase_add_test(tc, test_flags_that_do_not_go_with_the_backing);
 	tcase_add_test(tc, test_guard_pages_surround_the_region);
 	tcase_add_test(tc, test_populate_says_why_it_cannot);
