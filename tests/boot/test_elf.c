@@ -280,6 +280,23 @@ START_TEST(test_many_notes)
 }
 END_TEST
 
+/* As much as is looked through, and no more. */
+START_TEST(test_notes_larger_than_64_kib)
+{
+	static uint8_t image[ELF_LEN + 65536 + 12];
+
+	elf_seg[2].p_offset = ELF_LEN;
+	elf_seg[2].p_filesz = 65536;
+	memcpy(image, elf, ELF_LEN);
+	ck_assert_ok(boot_bytes(image, sizeof(image)));
+	ck_assert_uint_eq(info.kind, VCORE_BOOT_ELF);
+	elf_seg[2].p_filesz += 12;
+	memcpy(image, elf, ELF_LEN);
+	ck_assert_error(boot_bytes(image, sizeof(image)), -ENOEXEC,
+			"vcore_boot_linux: ");
+}
+END_TEST
+
 START_TEST(test_pvh_entry_refusals)
 {
 	static const uint64_t bad[] = {
@@ -382,6 +399,7 @@ main(void)
 	tcase_add_test(tc, test_other_notes_do_not);
 	tcase_add_test(tc, test_notes_that_overflow);
 	tcase_add_test(tc, test_many_notes);
+	tcase_add_test(tc, test_notes_larger_than_64_kib);
 	tcase_add_test(tc, test_pvh_entry_refusals);
 	tcase_add_test(tc, test_32_bit_elf_needs_the_note);
 	tcase_add_test(tc, test_every_truncation_is_refused);

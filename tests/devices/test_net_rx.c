@@ -255,6 +255,23 @@ START_TEST(test_rx_frame_longer_than_any_is_dropped)
 }
 END_TEST
 
+/* A link that claims more than there was room for. */
+START_TEST(test_rx_length_that_cannot_be_is_dropped)
+{
+	bed_up(&b, ALL_OFFLOADS, 0, 64);
+	bed_add_rx(&b, 40, 2048);
+	vdriver_kick(b.rx);
+	b.link.claim = 65536;
+	put(60, 1);
+	vdriver_run(&b.env);
+	ck_assert_uint_eq(bed_info(&b).rx_frames, 0);
+	ck_assert_uint_eq(bed_info(&b).rx_dropped, 1);
+	put(60, 1);
+	vdriver_run(&b.env);
+	ck_assert_uint_eq(bed_info(&b).rx_frames, 1);
+}
+END_TEST
+
 START_TEST(test_rx_runt_is_dropped)
 {
 	bed_up(&b, 0, 0, 64);
@@ -487,6 +504,7 @@ main(void)
 	tcase_add_test(t,
 		       test_rx_without_merging_drops_what_is_longer_than_a_chain);
 	tcase_add_test(t, test_rx_frame_longer_than_any_is_dropped);
+	tcase_add_test(t, test_rx_length_that_cannot_be_is_dropped);
 	tcase_add_test(t, test_rx_runt_is_dropped);
 	tcase_add_loop_test(
 		t, test_rx_buffer_of_one_byte_needs_reset_and_works_afterwards,

@@ -152,6 +152,21 @@ START_TEST(test_unaligned_data_reads_all_ones)
 }
 END_TEST
 
+START_TEST(test_unaligned_writes_are_dropped)
+{
+	uint64_t at = ECAM + (3 << 15);
+
+	out(mmio, at + 0x3c, 1, 0x5a);
+	out(mmio, at + 0x3c - 1, 2, 0x1111);
+	out(mmio, at + 0x3c - 2, 4, 0x11111111);
+	/* Each half would be aligned. */
+	out(mmio, at + 0x3c, 8, 0x11);
+	select_reg(3 << 3, 0x3c);
+	out(pio, 0xcfd, 2, 0x1111);
+	ck_assert_uint_eq(in(mmio, at + 0x3c, 1), 0x5a);
+}
+END_TEST
+
 START_TEST(test_window_reaches_the_function)
 {
 	uint64_t at = ECAM + (3 << 15), val;
@@ -290,6 +305,7 @@ main(void)
 	tcase_add_test(t, test_disabled_address_reads_all_ones);
 	tcase_add_test(t, test_address_port_takes_double_words_only);
 	tcase_add_test(t, test_unaligned_data_reads_all_ones);
+	tcase_add_test(t, test_unaligned_writes_are_dropped);
 	tcase_add_test(t, test_window_reaches_the_function);
 	tcase_add_test(t, test_cf9_resets);
 	tcase_add_test(t, test_bridge_without_events_has_no_cf9);

@@ -135,6 +135,10 @@ fake_receive(void *opaque, void *queue, const struct iovec *iov,
 		rc = -EAGAIN;
 	else
 		rc = take_frame(q, iov, count);
+	if (rc > 0) {
+		rc += l->claim;
+		l->claim = 0;
+	}
 	pthread_mutex_unlock(&l->lock);
 	return rc;
 }

@@ -45,6 +45,7 @@ struct fake_link {
 	bool down;			/* to be told, once */
 	int send_rc, attach_rc, set_rc;
 	int64_t receive_rc;
+	uint32_t claim;			/* bytes more than received, once */
 	/* What happened. */
 	uint32_t rx_offloads, sets, released;
 	uint32_t violations;		/* calls while not attached */

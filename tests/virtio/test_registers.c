@@ -151,6 +151,11 @@ START_TEST(test_features_after_features_ok_are_fixed)
 	vdriver_set_features(&d, vdriver_device_features(&d));
 	ck_assert_uint_eq(vcore_virtio_features(e.virtio) &
 			  VCORE__VIRTIO_EVENT_IDX, 0);
+	/* The register (MMIO's can't be read) has not changed either. */
+	pthread_mutex_lock(&e.virtio->lock);
+	ck_assert_uint_eq(e.virtio->driver_features & VCORE__VIRTIO_EVENT_IDX,
+			  0);
+	pthread_mutex_unlock(&e.virtio->lock);
 	ck_assert(vdriver_queue(&d, 0, QSIZE));
 	d.queue[0].event_idx = false;
 	vdriver_ok(&d);

@@ -288,11 +288,26 @@ END_TEST
 static const struct {
 	uint32_t bar, off, len;
 } windows[] = {
-	{ 1, 0, 4 }, { 6, 0, 4 }, { 255, 0, 4 },
+	{ 1, 4, 4 }, { 6, 4, 4 }, { 255, 4, 4 },	/* not 0 in BAR 0 */
 	{ 0, 0x4000, 4 }, { 0, 0xfffffffc, 4 }, { 0, 0x80000000, 1 },
 	{ 0, 1, 2 }, { 0, 2, 4 },
 	{ 0, 0, 0 }, { 0, 0, 3 }, { 0, 0, 8 }, { 0, 0, 0xffffffff },
 };
+
+START_TEST(test_pci_notify_between_two_queues_kicks_neither)
+{
+	device_setup(1, 0, 0);
+	vdriver_up(&d, 2, QSIZE);
+	device_offer(&d.queue[0]);
+	device_offer(&d.queue[1]);
+	for (uint32_t off = 1; off < 4; off++)
+		vdriver_bus_write(&env, d.notify + off, 1, 0);
+	vdriver_run(&env);
+	ck_assert(!vdriver_used(&d.queue[0], NULL, NULL));
+	ck_assert(!vdriver_used(&d.queue[1], NULL, NULL));
+	device_teardown();
+}
+END_TEST
 
 START_TEST(test_pci_window_elsewhere_does_nothing)
 {
@@ -389,6 +404,7 @@ main(void)
 	tcase_add_test(t, test_pci_memory_decode_off_and_on_while_running);
 	tcase_add_test(t, test_pci_window_reads_and_writes_registers);
 	tcase_add_test(t, test_pci_window_kicks);
+	tcase_add_test(t, test_pci_notify_between_two_queues_kicks_neither);
 	tcase_add_loop_test(t, test_pci_window_elsewhere_does_nothing, 0,
 			    (int)VCORE__ARRAY_SIZE(windows));
 	tcase_add_test(t, test_pci_attach_bad_arguments_return_einval);
