@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Break one check of the library at a time; its tests must notice.
+
+    run.py [-j JOBS] BUILD_DIR LIST... [-- NAME...]
+
+BUILD_DIR is a finished Ninja build, best with sanitizers; nothing in it and
+nothing in the sources changes. For each mutant the changed file is compiled,
+and the tests it names are linked with that object in place of the original,
+in a folder of their own, and run until one fails. A mutant that no test
+notices is an error, and so is one whose text is not there any more.
+
+A list has stanzas, one a mutant:
+
+    [name]
+    file = lib/virtio/chain.c
+    from = what stands there, once, within a line
+    to = what stands there instead
+    tests = virtio_chain virtio_virtqueue
+    after = a line's text further up, where `from` is not the only one (optional)
+"""
+import argparse
+import configparser
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+# One test program; a mutant may loop for ever, which counts as noticed.
+TIMEOUT = 90
+
+
+class Broken(Exception):
+    """The list, or the build, is not as it should be."""
+
+
+def mutate(mutant):
+    """The source file's text with the one change."""
+    with open(os.path.join(ROOT, mutant["file"]), encoding="utf-8") as f:
+        text = f.read()
+    begin = 0
+    if "after" in mutant:
+        begin = text.find(mutant["after"])
+        if begin < 0:
+            raise Broken(f"no '{mutant['after']}' in {mutant['file']}")
+        if text.find(mutant["after"], begin + 1) >= 0:
+            raise Broken(f"more than one '{mutant['after']}'")
+    at = text.find(mutant["from"], begin)
+    if at < 0:
+        raise Broken(f"no '{mutant['from']}' in {mutant['file']}")
+    if "after" not in mutant and text.find(mutant["from"], at + 1) >= 0:
+        raise Broken(f"more than one '{mutant['from']}'; say after what")
+    return text[:at] + mutant["to"] + text[at + len(mutant["from"]):]
+
+
+def replace_argument(args, option, value):
+    at = args.index(option) + 1
+    old = args[at]
+    args[at] = value
+    return old
+
+
+class Build:
+    def __init__(self, build):
+        self.dir = os.path.abspath(build)
+        path = os.path.join(self.dir, "compile_commands.json")
+        with open(path, encoding="utf-8") as f:
+            commands = json.load(f)
+        self.compile = {os.path.relpath(c["file"], ROOT): c for c in commands}
+
+    def run(self, args):
+        done = subprocess.run(args, cwd=self.dir, text=True,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise Broken(done.stdout)
+
+    def compile_mutant(self, mutant, work):
+        """The object, and the one of the build it stands for."""
+        source = os.path.join(work, os.path.basename(mutant["file"]))
+        with open(source, "w", encoding="utf-8") as f:
+            f.write(mutate(mutant))
+        entry = self.compile.get(mutant["file"])
+        if entry is None:
+            raise Broken(f"{mutant['file']} is not built")
+        args = shlex.split(entry["command"])
+        new = os.path.join(work, "mutant.o")
+        old = replace_argument(args, "-o", new)
+        replace_argument(args, "-c", source)
+        # What a removed check used is unused now.
+        self.run(args + ["-Wno-error", "-w"])
+        return old, new
+
+    def link(self, test, old, new, work):
+        out = subprocess.run(["ninja", "-t", "commands", test], cwd=self.dir,
+                             stdout=subprocess.PIPE, text=True, check=False)
+        if out.returncode:
+            raise Broken(f"no test program {test}")
+        line = out.stdout.strip().splitlines()[-1]
+        args = shlex.split(line.removeprefix(": && ").removesuffix(" && :"))
+        if old not in args:
+            raise Broken(f"{test} is not linked with {old}")
+        args[args.index(old)] = new
+        program = os.path.join(work, test)
+        replace_argument(args, "-o", program)
+        self.run(args)
+        return program
+
+
+def notices(program):
+    """How the test failed, or None."""
+    env = dict(os.environ, CK_DEFAULT_TIMEOUT="10")
+    try:
+        # A group of its own: what it forked ends with it.
+        with subprocess.Popen([program], cwd=ROOT, env=env, text=True,
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT,
+                              start_new_session=True) as p:
+            try:
+                out, _ = p.communicate(timeout=TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, 9)
+                return "does not end"
+    except OSError as e:
+        raise Broken(str(e)) from e
+    if p.returncode == 0:
+        return None
+    for line in out.splitlines():
+        parts = line.split(":")
+        if len(parts) > 5 and parts[2] in ("F", "E"):
+            return parts[4]
+    return f"status {p.returncode}"
+
+
+def try_mutant(build, name, mutant):
+    """(is it noticed, what to print)"""
+    with tempfile.TemporaryDirectory(prefix="mutant.") as work:
+        try:
+            old, new = build.compile_mutant(mutant, work)
+            for test in mutant["tests"].split():
+                test = "test_" + test
+                how = notices(build.link(test, old, new, work))
+                if how is not None:
+                    return True, f"{name}: {test}: {how}"
+        except (Broken, KeyError) as e:
+            return False, f"{name}: BROKEN: {e}"
+    return False, f"{name}: SURVIVED {mutant['tests']}: {mutant['file']}"
+
+
+def read_lists(files):
+    mutants = {}
+    for path in files:
+        parser = configparser.ConfigParser(delimiters=("=",), interpolation=None,
+                                           comment_prefixes=("#",))
+        with open(path, encoding="utf-8") as f:
+            parser.read_file(f)
+        for name in parser.sections():
+            if name in mutants:
+                raise SystemExit(f"{path}: two mutants '{name}'")
+            mutants[name] = dict(parser[name])
+    return mutants
+
+
+def main():
+    argv, names = sys.argv[1:], []
+    if "--" in argv:
+        names = argv[argv.index("--") + 1:]
+        argv = argv[:argv.index("--")]
+    parser = argparse.ArgumentParser(description="mutation test")
+    parser.add_argument("-j", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("build")
+    parser.add_argument("lists", nargs="+")
+    options = parser.parse_args(argv)
+    mutants = read_lists(options.lists)
+    if names:
+        mutants = {n: mutants[n] for n in names}
+    build = Build(options.build)
+    noticed = 0
+    with ThreadPoolExecutor(options.j) as pool:
+        jobs = [pool.submit(try_mutant, build, n, m)
+                for n, m in mutants.items()]
+        for job in jobs:
+            good, text = job.result()
+            noticed += good
+            print(text, flush=True)
+    print(f"{noticed} of {len(mutants)} mutants noticed")
+    return 0 if noticed == len(mutants) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
