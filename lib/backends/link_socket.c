@@ -25,6 +25,8 @@
 #define FRAME_MAX (65536u + 4096u)	/* what QEMU takes at most */
 #define RX_BYTES (2u * (LENGTH + FRAME_MAX))
 #define IOV_LIMIT 1024u
+/* How often a call asks the socket: a frame comes in two pieces or three. */
+#define FILLS_MAX 8u
 
 struct socket_link {
 	int fd;
@@ -146,13 +148,17 @@ socket_receive(void *opaque, void *queue, const struct iovec *iov,
 	       uint32_t count)
 {
 	struct socket_link *s = opaque;
-	uint32_t len = 0;
+	uint32_t len = 0, fills = 0;
 
 	(void)queue;
+	/*
+	 * Empty frames are skipped. A peer that sends nothing else is not
+	 * listened to for ever: the socket stays readable, others have a turn.
+	 */
 	while (!has_frame(s, &len) || len == 0) {
 		if (s->rx_count >= LENGTH && len == 0)
 			skip_rx(s, LENGTH);
-		else if (!fill(s))
+		else if (fills++ == FILLS_MAX || !fill(s))
 			return -EAGAIN;
 	}
 	return give_frame(s, len, iov, count);

@@ -3,6 +3,8 @@
 #include <vcore/link.h>
 
 #include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -182,6 +184,35 @@ START_TEST(test_empty_frames_are_skipped)
 	peer_length(14);
 	peer_write("abcdefghijklmn", 14);
 	ck_assert_int_eq(receive(), 26);
+}
+END_TEST
+
+static void *
+flood(void *stop)
+{
+	static const uint8_t zeroes[65536];
+
+	/* Lengths of 0, as fast as they are taken. */
+	while (!atomic_load((_Atomic int *)stop))
+		(void)send(peer, zeroes, sizeof(zeroes), MSG_DONTWAIT);
+	return NULL;
+}
+
+/* With a peer that always sends more, each call still returns. */
+START_TEST(test_hostile_flood_of_empty_frames_gives_others_their_turn)
+{
+	_Atomic int stop = 0;
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, flood, &stop), 0);
+	ck_assert_ok(vcore_link_want(link_, queue, VCORE_LINK_READABLE));
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(receive(), -EAGAIN);
+		r.seen = 0;
+		ck_assert(ready_wait(&r, VCORE_LINK_READABLE));
+	}
+	atomic_store(&stop, 1);
+	pthread_join(thread, NULL);
 }
 END_TEST
 
@@ -413,6 +444,7 @@ main(void)
 	tcase_add_test(t, test_frame_longer_than_room_is_emsgsize_and_gone);
 	tcase_add_test(t, test_longest_frame_passes);
 	tcase_add_test(t, test_empty_frames_are_skipped);
+	tcase_add_test(t, test_hostile_flood_of_empty_frames_gives_others_their_turn);
 	tcase_add_test(t, test_hostile_length_ends_the_link);
 	tcase_add_test(t, test_gone_peer_is_down_once);
 	tcase_add_test(t, test_frame_is_sent_with_its_length);
