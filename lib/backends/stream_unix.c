@@ -13,6 +13,9 @@
 #include "backends/soft.h"
 #include "base/base.h"
 
+/* How long until a peer that could not be accepted is tried again. */
+#define RETRY_NS UINT64_C(100000000)
+
 struct unix_stream {
 	int listen_fd;
 	char *path;			/* ours to remove; NULL: the caller's */
@@ -27,6 +30,7 @@ struct unix_stream {
 	uint32_t want;
 	bool hangup;			/* to be told */
 	bool came;			/* likewise: a peer, silent so far */
+	bool refused;			/* nobody is accepted for a while */
 };
 
 /* The peer has gone: the next in line may come. Lock held. */
@@ -116,6 +120,9 @@ unix_tell(void *opaque, uint32_t unused)
 		u->hangup = false;
 	if (ready & VCORE_STREAM_READABLE)
 		u->came = false;
+	if (u->refused)
+		(void)vcore_source_set_events(u->listening, VCORE_LOOP_READ);
+	u->refused = false;
 	if (ready_by_itself(u) != 0)
 		vcore__soft_poke(&u->soft, 0);
 	pthread_mutex_unlock(&u->lock);
@@ -155,6 +162,18 @@ watch_peer(struct unix_stream *u)
 	return rc;
 }
 
+/*
+ * Out of descriptors, most likely. Whoever waits would keep the loop awake, so
+ * he is looked at again later. Lock held.
+ */
+static void
+refuse(struct unix_stream *u)
+{
+	u->refused = true;
+	(void)vcore_source_set_events(u->listening, 0);
+	vcore__soft_poke(&u->soft, ready_by_itself(u) ? 0 : RETRY_NS);
+}
+
 static void
 peer_came(void *opaque, uint32_t unused)
 {
@@ -164,6 +183,9 @@ peer_came(void *opaque, uint32_t unused)
 	pthread_mutex_lock(&u->lock);
 	if (u->peer < 0)
 		u->peer = accept4(u->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (u->peer < 0 && errno != EWOULDBLOCK && errno != EINTR &&
+	    errno != ECONNABORTED)
+		refuse(u);
 	if (u->peer >= 0 && u->talking == NULL) {
 		(void)vcore_source_set_events(u->listening, 0);
 		u->came = true;

@@ -3,6 +3,7 @@
 #include <vcore/stream.h>
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -193,6 +194,35 @@ START_TEST(test_second_peer_waits_for_the_first_to_go)
 END_TEST
 
 /* A peer that only listens is noticed, too: once. */
+/* A peer that can't be accepted waits, and does not keep the loop awake. */
+START_TEST(test_peer_without_a_descriptor_left_is_accepted_later)
+{
+	struct rlimit old, none;
+	struct vcore_stream *s;
+	struct ready r;
+	int peer, idle = 0;
+	char c;
+
+	s = open_attached(&r);
+	ck_assert_ok(vcore_stream_want(s, VCORE_STREAM_READABLE));
+	peer = connect_peer();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 100; i++)
+		idle += vcore_loop_dispatch(r.loop, 0) == 0;
+	ck_assert_int_gt(idle, 0);
+	ck_assert_uint_eq(r.seen, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_int_eq(write(peer, "x", 1), 1);
+	ck_assert(ready_wait(&r, VCORE_STREAM_READABLE));
+	ck_assert_int_eq(vcore_stream_read(s, &c, 1), 1);
+	close(peer);
+	close_attached(s, &r);
+}
+END_TEST
+
 START_TEST(test_silent_peer_is_told_as_readable_once)
 {
 	struct ready r;
@@ -305,6 +335,8 @@ main(void)
 	tcase_add_test(t, test_listening_descriptor_is_used_and_path_left);
 	tcase_add_test(t, test_without_peer_nothing_goes_or_comes);
 	tcase_add_test(t, test_second_peer_waits_for_the_first_to_go);
+	tcase_add_test(t,
+		       test_peer_without_a_descriptor_left_is_accepted_later);
 	tcase_add_test(t, test_silent_peer_is_told_as_readable_once);
 	tcase_add_test(t, test_write_to_gone_peer_is_epipe);
 	tcase_add_test(t, test_peer_that_does_not_read_is_eagain);
