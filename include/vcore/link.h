@@ -285,10 +285,13 @@ vcore_link_set_offloads(struct vcore_link *link, uint32_t rx_offloads);
 VCORE_API uint32_t
 vcore_link_queues(struct vcore_link *link);
 
+/** An interface that is not there is made, and goes with the link. */
+#define VCORE_LINK_TAP_CREATE (1u << 0)
+
 /** How a link on a tap device is made. */
 struct vcore_link_tap_opts {
 	uint32_t size;		/**< Set by VCORE_INIT(). */
-	uint32_t flags;		/**< None yet; others: -E2BIG. */
+	uint32_t flags;		/**< VCORE_LINK_TAP_CREATE; others: -E2BIG. */
 	const char *name;	/**< The interface, or NULL: the kernel names
 				     a new one. Not used with `fds`. */
 	const int32_t *fds;	/**< NULL, or opened queues of one tap device
@@ -312,6 +315,8 @@ struct vcore_link_tap_opts {
  *                      sort.
  * @retval -E2BIG       An unknown field or flag is set.
  * @retval -ENOENT      The kernel has no /dev/net/tun.
+ * @retval -ENODEV      There is no interface of that name, and
+ *                      VCORE_LINK_TAP_CREATE is not set.
  * @retval -EPERM       No permission for that interface.
  * @retval -EBUSY       Another process uses it.
  * @retval -ENOMEM      Out of host memory. Others: open()'s and the kernel's.

@@ -208,7 +208,7 @@ vcore_machine_unref(struct vcore_machine *machine);
  *
  * - `block,path=FILE[,disk=KIND][,ro][,direct][,queues=N][,queue_size=N]
  *   [,serial=TEXT][,cache=writeback|writethrough]`; `disk=file` is built in.
- * - `net,link=tap[,name=IF]` or `net,link=socket,path=SOCKET`, with
+ * - `net,link=tap[,name=IF][,create]` or `net,link=socket,path=SOCKET`, with
  *   `[,queues=PAIRS][,queue_size=N][,mac=MAC][,mtu=BYTES]`; a tap's `fd=` may
  *   be several descriptors, `fd=N:N:...`, one for each pair.
  * - `console,stream=SPEC[,portN=SPEC,nameN=TEXT]...[,cols=N,rows=N]`, SPEC as

@@ -313,7 +313,7 @@ check_opts(const struct vcore_link_tap_opts *o, struct vcore_link **link)
 	if (link == NULL)
 		return vcore__err(NULL, -EINVAL,
 				  "vcore_link_new_tap: link is NULL");
-	if (o->flags != 0 || o->reserved0 != 0)
+	if ((o->flags & ~VCORE_LINK_TAP_CREATE) || o->reserved0 != 0)
 		return vcore__err(NULL, -E2BIG,
 				  "vcore_link_new_tap: flags %#x, reserved0 %#x",
 				  o->flags, o->reserved0);
@@ -326,6 +326,13 @@ check_opts(const struct vcore_link_tap_opts *o, struct vcore_link **link)
 		return vcore__err(NULL, -EINVAL,
 				  "vcore_link_new_tap: name '%s' has not 1 to %d bytes",
 				  o->name, IFNAMSIZ - 1);
+	/* The kernel would make one, which nobody has connected. */
+	if (o->name != NULL && o->fds == NULL &&
+	    !(o->flags & VCORE_LINK_TAP_CREATE) &&
+	    if_nametoindex(o->name) == 0)
+		return vcore__err(NULL, -ENODEV,
+				  "vcore_link_new_tap: there is no interface '%s'",
+				  o->name);
 	return 0;
 }
 

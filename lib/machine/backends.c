@@ -190,13 +190,18 @@ make_tap(struct vcore_recipe *r, struct vcore_link **link)
 {
 	struct vcore_link_tap_opts opts;
 	int32_t fds[MAX_TAP_FDS];
-	int count;
+	int count, create;
 
 	VCORE_INIT(&opts);
 	opts.name = vcore_recipe_get(r, "name");
 	count = recipe_fds(r, fds);
 	if (count < 0)
 		return count;
+	create = vcore__recipe_flag(r, "create");
+	if (create < 0)
+		return create;
+	if (create)
+		opts.flags |= VCORE_LINK_TAP_CREATE;
 	if (vcore__recipe_u32(r, "queues", MAX_TAP_FDS, &opts.queues) < 0)
 		return -EINVAL;
 	if (count > 0) {

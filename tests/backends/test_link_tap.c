@@ -36,6 +36,7 @@ open_tap(const char *name, uint32_t queues)
 	struct vcore_link *l = NULL;
 
 	VCORE_INIT(&o);
+	o.flags = VCORE_LINK_TAP_CREATE;
 	o.name = name;
 	o.queues = queues;
 	ck_assert_ok(vcore_link_new_tap(&o, &l));
@@ -105,7 +106,7 @@ START_TEST(test_bad_arguments_are_refused)
 			"vcore_link_new_tap");
 	ck_assert_error(vcore_link_new_tap(&o, NULL), -EINVAL,
 			"vcore_link_new_tap");
-	o.flags = 1;
+	o.flags = VCORE_LINK_TAP_CREATE << 1;
 	ck_assert_error(vcore_link_new_tap(&o, &l), -E2BIG,
 			"vcore_link_new_tap");
 	VCORE_INIT(&o);
@@ -148,6 +149,20 @@ START_TEST(test_name_in_use_is_ebusy)
 			"vcore_link_new_tap");
 	ck_assert_ptr_null(m);
 	vcore_link_unref(l);
+	ck_assert_uint_eq(if_nametoindex(NAME), 0);
+}
+END_TEST
+
+START_TEST(test_missing_interface_is_enodev)
+{
+	struct vcore_link_tap_opts o;
+	struct vcore_link *l = NULL;
+
+	VCORE_INIT(&o);
+	o.name = NAME;
+	ck_assert_error(vcore_link_new_tap(&o, &l), -ENODEV,
+			"vcore_link_new_tap: there is no interface 'vtap0'");
+	ck_assert_ptr_null(l);
 	ck_assert_uint_eq(if_nametoindex(NAME), 0);
 }
 END_TEST
@@ -298,6 +313,7 @@ START_TEST(test_every_failing_step_is_undone)
 	bool failed = true;
 
 	VCORE_INIT(&o);
+	o.flags = VCORE_LINK_TAP_CREATE;
 	o.name = NAME;
 	for (unsigned n = 1; failed; n++) {
 		l = NULL;
@@ -326,6 +342,7 @@ START_TEST(test_without_the_right_is_eperm)
 	d[0].effective &= ~(1u << CAP_NET_ADMIN);
 	ck_assert_int_eq(syscall(SYS_capset, &h, d), 0);
 	VCORE_INIT(&o);
+	o.flags = VCORE_LINK_TAP_CREATE;
 	o.name = NAME;
 	ck_assert_error(vcore_link_new_tap(&o, &l), -EPERM,
 			"vcore_link_new_tap");
@@ -399,6 +416,7 @@ main(void)
 	tcase_set_timeout(t, 20);
 	tcase_add_test(t, test_bad_arguments_are_refused);
 	tcase_add_test(t, test_name_in_use_is_ebusy);
+	tcase_add_test(t, test_missing_interface_is_enodev);
 	tcase_add_test(t, test_kernel_names_an_interface_without_name);
 	tcase_add_test(t, test_descriptor_with_other_flags_is_einval);
 	tcase_add_test(t, test_frames_pass_both_ways);
