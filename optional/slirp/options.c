@@ -81,15 +81,21 @@ vcore_slirp_make(void *opaque, struct vcore_recipe *recipe,
 	struct vcore_slirp_forward forwards[USER_FORWARDS];
 	const char *list = vcore_recipe_get(recipe, "hostfwd");
 	struct vcore_slirp_opts o;
+	uint64_t flows = 0;
 	char *copy = NULL;
-	int rc = 0;
+	int rc;
 
 	(void)opaque;
 	VCORE_INIT(&o);
+	rc = vcore_recipe_number(recipe, "flows", USER_FLOWS_MAX, &flows);
+	if (rc < 0)
+		return rc;
+	o.max_flows = (uint32_t)flows;
 	if (vcore_recipe_get(recipe, "restrict"))
 		o.flags |= VCORE_SLIRP_RESTRICT;
 	if (vcore_recipe_get(recipe, "noloopback"))
 		o.flags |= VCORE_SLIRP_NO_LOOPBACK;
+	rc = 0;
 	if (list) {
 		copy = strdup(list);
 		rc = copy ? parse_forwards(copy, forwards, &o) :

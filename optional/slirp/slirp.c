@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Bytes of headers, and flags at byte 13 of TCP's. */
+#define ETH     14u
+#define IP      20u
+#define TCP     20u
+#define TCP_SYN 0x02u
+#define TCP_ACK 0x10u
+
 int
 user_fail(int rc, const char *format, ...)
 {
@@ -120,14 +127,20 @@ on_timer_mod(void *timer, int64_t expire_ms, void *opaque)
 static void
 on_register(int fd, void *opaque)
 {
+	struct user_link *l = opaque;
+
 	(void)fd;
-	user_poll_soon(opaque);
+	l->flows++;
+	user_poll_soon(l);
 }
 
 static void
 on_unregister(int fd, void *opaque)
 {
-	user_poll_forget(opaque, fd);
+	struct user_link *l = opaque;
+
+	l->flows--;
+	user_poll_forget(l, fd);
 }
 
 static void
@@ -147,6 +160,25 @@ static const SlirpCb callbacks = {
 	.unregister_poll_fd = on_unregister,
 	.notify = on_notify,
 };
+
+/*
+ * May this frame begin a connection? Of one in fragments only the whole would
+ * say, so it counts as if it did.
+ */
+static bool
+is_opening(const uint8_t *frame, uint64_t len)
+{
+	const uint8_t *ip = frame + ETH;
+	uint32_t header;
+
+	if (len < ETH + IP || frame[12] != 0x08 || frame[13] != 0x00)
+		return false;
+	header = 4u * (ip[0] & 0xf);
+	if (ip[9] != IPPROTO_TCP || (ip[6] & 0x3f) || ip[7] ||
+	    len < ETH + header + TCP)
+		return true;
+	return (ip[header + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
 
 /* The frame is copied once: the guest can change it at any time. */
 static int
@@ -170,6 +202,9 @@ user_send(void *opaque, void *queue, const struct iovec *iov, uint32_t count)
 		at += n;
 		skip = 0;
 	}
+	/* The guest is not to use up this process's descriptors. */
+	if (l->flows >= l->flows_max && is_opening(l->frame, at))
+		return 0;
 	slirp_input(l->slirp, l->frame, (int)at);
 	user_poll_soon(l);
 	return 0;
@@ -336,10 +371,12 @@ take_opts(struct vcore_slirp_opts *o, const struct vcore_slirp_opts *opts)
 					 "vcore_slirp_new: opts: byte %u is not known here",
 					 i);
 	memcpy(o, opts, sizeof(*o));
-	if ((o->flags & ~(VCORE_SLIRP_RESTRICT | VCORE_SLIRP_NO_LOOPBACK)) ||
-	    o->reserved0)
+	if (o->flags & ~(VCORE_SLIRP_RESTRICT | VCORE_SLIRP_NO_LOOPBACK))
 		return user_fail(-E2BIG, "vcore_slirp_new: flags %#x",
 				 o->flags);
+	if (o->max_flows > USER_FLOWS_MAX)
+		return user_fail(-EINVAL, "vcore_slirp_new: %u flows, at most %u",
+				 o->max_flows, USER_FLOWS_MAX);
 	if (o->forward_count > USER_FORWARDS ||
 	    (o->forward_count && !o->forwards))
 		return user_fail(-EINVAL,
@@ -380,6 +417,8 @@ vcore_slirp_new(const struct vcore_slirp_opts *opts, struct vcore_link **link)
 		return user_fail(-ENOMEM, "vcore_slirp_new: no memory");
 	for (uint32_t i = 0; i < o.forward_count && rc == 0; i++)
 		rc = forward(l, &o.forwards[i]);
+	/* What listens for others is not the guest's. */
+	l->flows_max = l->flows + (o.max_flows ? o.max_flows : USER_FLOWS);
 	if (rc == 0)
 		rc = vcore_link_new(&user_ops, l, user_release, link);
 	if (rc < 0)

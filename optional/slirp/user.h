@@ -17,6 +17,9 @@
 /* The longest frame from the guest. */
 #define USER_FRAME    65550u
 #define USER_FORWARDS 64u
+/* Sockets of the guest's connections, if nothing else was said. */
+#define USER_FLOWS    256u
+#define USER_FLOWS_MAX 65536u
 
 /* A frame for the guest, without the link's header. */
 struct user_frame {
@@ -59,6 +62,7 @@ struct user_link {
 	struct user_timer *timers;
 	struct user_socket **sockets;	/* by descriptor */
 	uint32_t socket_max;
+	uint32_t flows, flows_max;	/* libslirp's sockets */
 	uint8_t frame[USER_FRAME];	/* from the guest */
 };
 

@@ -607,7 +607,7 @@ AT(vcore_slirp_opts, size, 0, uint32_t);
 AT(vcore_slirp_opts, flags, 4, uint32_t);
 AT(vcore_slirp_opts, forwards, 8, const struct vcore_slirp_forward *);
 AT(vcore_slirp_opts, forward_count, 16, uint32_t);
-AT(vcore_slirp_opts, reserved0, 20, uint32_t);
+AT(vcore_slirp_opts, max_flows, 20, uint32_t);
 AT(vcore_uring_opts, size, 0, uint32_t);
 AT(vcore_uring_opts, flags, 4, uint32_t);
 AT(vcore_uring_opts, path, 8, const char *);

@@ -279,6 +279,37 @@ START_TEST(test_tcp_to_a_closed_port_is_refused)
 }
 END_TEST
 
+/* No more sockets than allowed, however many ports the guest uses. */
+START_TEST(test_flows_are_limited)
+{
+	struct tcp t = { .dst = HOST, .seq = 1000 };
+	struct vcore_slirp_opts o;
+	int server, fds;
+
+	VCORE_INIT(&o);
+	o.max_flows = 3;
+	up(&o);
+	server = listener(&t.dport);
+	meet();
+	fds = support_open_fds();
+	for (uint16_t i = 0; i < 40; i++) {
+		t.sport = (uint16_t)(5000 + i);
+		send_frame(tcp(out, &t, SYN, NULL, 0));
+		send_frame(udp(out, GUEST, HOST, 6000u + i, t.dport, "x", 1));
+		send_frame(ping(out, HOST + 100u + i, i));
+		ck_assert_int_ge(vcore_loop_dispatch(loop, 0), 0);
+	}
+	/* Each is held twice: by libslirp and by the loop. */
+	ck_assert_int_le(support_open_fds(), fds + 2 * 3);
+	ck_assert_int_gt(support_open_fds(), fds);
+	/* What is open still works. */
+	t.sport = 5000;
+	t.ack = 0;
+	expect_tcp(&t, SYN | ACK);
+	close(server);
+}
+END_TEST
+
 START_TEST(test_restricted_guest_reaches_nothing)
 {
 	struct tcp t = { .dst = HOST, .sport = 4003, .seq = 1000 };
@@ -486,6 +517,7 @@ main(void)
 		t, test_tcp_connection_to_the_host_carries_bytes_and_ends);
 	tcase_add_test(t, test_tcp_reset_by_the_guest_closes_the_socket);
 	tcase_add_test(t, test_tcp_to_a_closed_port_is_refused);
+	tcase_add_test(t, test_flows_are_limited);
 	tcase_add_test(t, test_restricted_guest_reaches_nothing);
 	tcase_add_test(t, test_guest_without_loopback_does_not_reach_it);
 	tcase_add_test(t, test_forwarded_port_reaches_the_guest);

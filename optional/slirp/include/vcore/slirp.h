@@ -50,7 +50,14 @@ struct vcore_slirp_opts {
 	/** Ports to forward; NULL if `forward_count` is 0. */
 	const struct vcore_slirp_forward *forwards;
 	uint32_t forward_count;	/**< How many, up to 64. */
-	uint32_t reserved0;	/**< Zero. */
+	/**
+	 * How many sockets the guest's connections may have at once, up to
+	 * 65536; 0: 256.
+	 * Each takes two descriptors of this process. While there are so many,
+	 * what might begin another connection is dropped: TCP's SYN, UDP and
+	 * ICMP. (Those of UDP and ICMP go some minutes after their last use.)
+	 */
+	uint32_t max_flows;
 };
 
 /**
@@ -62,7 +69,7 @@ struct vcore_slirp_opts {
  *
  * @return 0, or a negative errno value:
  * @retval -EINVAL      @p link is NULL, `size` is not initialised, there are
- *                      too many forwards, or one is malformed.
+ *                      too many forwards or flows, or one is malformed.
  * @retval -E2BIG       @p opts sets a flag this library does not know.
  * @retval -EADDRINUSE  A host port can't be listened on.
  * @retval -ENOMEM      Out of host memory.
@@ -79,8 +86,8 @@ vcore_slirp_new(const struct vcore_slirp_opts *opts, struct vcore_link **link);
  * vcore_machine_add_link_kind().
  *
  * Keys: `hostfwd=PROTO:HOSTPORT:GUESTPORT` or `PROTO:ADDRESS:HOSTPORT:GUESTPORT`
- * with PROTO `tcp` or `udp`, several joined by `+`; the flags `restrict` and
- * `noloopback`.
+ * with PROTO `tcp` or `udp`, several joined by `+`; `flows=N`; the flags
+ * `restrict` and `noloopback`.
  *
  * @param      opaque  Not used.
  * @param[in]  recipe  Asked for the keys.
