@@ -11,7 +11,6 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
-#define SECTOR 512u
 #define IOVS_MAX 1024u			/* of one system call */
 #define ONE_MAX (1u << 30)
 #define BOUNCE ((uint64_t)1 << 20)
@@ -86,8 +85,8 @@ is_misaligned(const struct vcore__uring_disk *d,
 	if (!d->direct)
 		return false;
 	for (uint32_t i = 0; i < req->iov_count; i++)
-		if ((uintptr_t)v[i].iov_base % SECTOR != 0 ||
-		    v[i].iov_len % d->limits.logical_block != 0)
+		if (((uintptr_t)v[i].iov_base | v[i].iov_len) %
+		    d->limits.logical_block != 0)
 			return true;
 	return false;
 }
@@ -251,7 +250,8 @@ step_read(struct vcore__uring_queue *q, struct vcore_disk_request *req,
 		vcore__uring_copy_out(req, bytes_done(req), x->bounce, n);
 	more = advance(req, n);
 	/* A file that ends early reads as zeroes. */
-	if (more && (n == 0 || (q->disk->direct && n % SECTOR != 0))) {
+	if (more && (n == 0 || (q->disk->direct &&
+				n % q->disk->limits.logical_block != 0))) {
 		vcore__uring_zero(req, bytes_done(req));
 		more = 0;
 	}
