@@ -15,14 +15,17 @@ macro(vcore_add_optional_parts)
 endmacro()
 
 # vcore_optional(<name> SOURCES file... HEADERS file... [PKG module...]
-#                [MAP file] [DESCRIPTION text])
+#                [MAP file] [DESCRIPTION text]
+#                [MACHINE_SOURCES file... MACHINE_SYMBOLS function...])
 #
 # Called from optional/<name>/CMakeLists.txt. HEADERS lie in include/vcore/ of
 # that folder. PKG names the pkg-config modules it needs: the part is built
-# only if all are there. MAP defaults to <name>.map.
+# only if all are there. MAP defaults to <name>.map. What stands behind
+# MACHINE_ needs the layer `machine`, and is left out with VCORE_MACHINE=OFF.
 function(vcore_optional name)
 	cmake_parse_arguments(PARSE_ARGV 1 A ""
-		"MAP;DESCRIPTION" "SOURCES;HEADERS;PKG")
+		"MAP;DESCRIPTION"
+		"SOURCES;HEADERS;PKG;MACHINE_SOURCES;MACHINE_SYMBOLS")
 	string(TOUPPER "${name}" NAME)
 	set(VCORE_PART_${NAME} AUTO CACHE STRING
 		"Optional part ${name}: AUTO (if its libraries are found), ON, OFF")
@@ -48,6 +51,16 @@ function(vcore_optional name)
 		set(A_MAP "${name}.map")
 	endif()
 	cmake_path(ABSOLUTE_PATH A_MAP)
+	if(VCORE_MACHINE)
+		list(APPEND A_SOURCES ${A_MACHINE_SOURCES})
+	else()
+		file(READ "${A_MAP}" text)
+		foreach(symbol IN LISTS A_MACHINE_SYMBOLS)
+			string(REPLACE "\t${symbol};\n" "" text "${text}")
+		endforeach()
+		set(A_MAP "${CMAKE_CURRENT_BINARY_DIR}/${name}.map")
+		file(CONFIGURE OUTPUT "${A_MAP}" CONTENT "${text}" @ONLY)
+	endif()
 	vcore_existing(sources ${A_SOURCES})
 	vcore_existing(headers ${A_HEADERS})
 
