@@ -112,11 +112,20 @@ class Build:
         return program
 
 
+def kill_session(leader):
+    """Check's test cases are process groups of their own."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getsid(int(pid)) == leader:
+                os.kill(int(pid), 9)
+        except ProcessLookupError:
+            pass
+
+
 def notices(program):
     """How the test failed, or None."""
     env = dict(os.environ, CK_DEFAULT_TIMEOUT="10")
     try:
-        # A group of its own: what it forked ends with it.
         with subprocess.Popen([program], cwd=ROOT, env=env, text=True,
                               stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE,
@@ -125,7 +134,7 @@ def notices(program):
             try:
                 out, _ = p.communicate(timeout=TIMEOUT)
             except subprocess.TimeoutExpired:
-                os.killpg(p.pid, 9)
+                kill_session(p.pid)
                 return "does not end"
     except OSError as e:
         raise Broken(str(e)) from e
