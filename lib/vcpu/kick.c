@@ -35,31 +35,35 @@ futex_wake(_Atomic uint32_t *word)
 		      0);
 }
 
-pid_t
-vcore__kick_tid(void)
+/*
+ * A number that no other thread has or had; 0: nobody's. Not the thread id,
+ * which the calling thread of a fork() doesn't keep in the child.
+ */
+static uint64_t
+self(void)
 {
+	static _Atomic uint64_t threads;
 	/* Never allocated late: kicks come from signal handlers too. */
-	static _Thread_local pid_t tid
+	static _Thread_local uint64_t number
 		__attribute__((tls_model("initial-exec")));
 
-	if (!tid)
-		tid = gettid();
-	return tid;
+	if (!number)
+		number = atomic_fetch_add(&threads, 1) + 1;
+	return number;
 }
 
 bool
 vcore__kick_is_owner(struct vcore__kick *k)
 {
-	return atomic_load(&k->owner) == vcore__kick_tid();
+	return atomic_load(&k->owner) == self();
 }
 
 int
 vcore__kick_claim(struct vcore__kick *k)
 {
-	int32_t nobody = 0;
+	uint64_t nobody = 0;
 
-	if (!atomic_compare_exchange_strong(&k->owner, &nobody,
-					    vcore__kick_tid()))
+	if (!atomic_compare_exchange_strong(&k->owner, &nobody, self()))
 		return -EBUSY;
 	return 0;
 }
@@ -89,12 +93,13 @@ only(sigset_t *set, int sig)
 int
 vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh)
 {
-	int32_t tid = vcore__kick_tid();
+	bool moved;
 	sigset_t set;
 
 	if (vcore__kick_claim(k))
 		return -EBUSY;
-	*fresh = !k->trust || k->last != tid;
+	moved = k->last != self();
+	*fresh = !k->trust || moved;
 	if (*fresh) {
 		only(&set, k->signal);
 		pthread_sigmask(SIG_BLOCK, k->trust ? NULL : &set, mask);
@@ -105,8 +110,11 @@ vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh)
 		atomic_store(&k->owner, 0);
 		return -EINVAL;
 	}
-	k->last = tid;
-	atomic_store(&k->target, tid);
+	if (moved) {
+		k->last = self();
+		k->tid = gettid();
+	}
+	atomic_store(&k->target, k->tid);
 	return 0;
 }
 
@@ -211,7 +219,7 @@ send_signal(struct vcore__kick *k)
 
 	atomic_fetch_add(&k->senders, 1);
 	target = atomic_load(&k->target);
-	if (target == vcore__kick_tid()) {
+	if (target && vcore__kick_is_owner(k)) {
 		/* In a handler, of the bus or of a signal. */
 		*k->immediate = 1;
 	} else if (target) {

@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* kick.request; 0 or just IN: nothing to attend to */
 #define VCORE__KICK_KICK    (1u << 0)	/* return VCORE_EXIT_KICKED */
@@ -25,14 +24,16 @@
 struct vcore__kick {
 	_Atomic uint32_t request;	/* futex: a parked owner and those who
 					 * pause wait here */
-	_Atomic int32_t owner;		/* thread that is inside run; 0: none */
+	_Atomic uint64_t owner;		/* number of the thread that is inside
+					 * run; 0: none */
 	_Atomic int32_t target;		/* thread that may be signalled */
 	_Atomic uint32_t senders;	/* futex: threads between target and
 					 * tgkill() */
 	_Atomic uint32_t sent;		/* signals since ever */
 	_Atomic uint32_t unsent;	/* the last one could not be queued */
 	uint32_t taken;			/* owner's: sent, when last left */
-	int32_t last;			/* owner's: who it was last time */
+	uint64_t last;			/* owner's: who it was last time */
+	int32_t tid;			/* owner's: thread id of that one */
 	int signal;
 	bool blocked;			/* owner's: was blocked on entry */
 	bool trust;			/* the embedder keeps it blocked */
@@ -109,10 +110,6 @@ vcore__kick_is_paused(struct vcore__kick *k);
 /* Does the calling thread own it? */
 bool
 vcore__kick_is_owner(struct vcore__kick *k);
-
-/* The calling thread's id, without a system call. */
-pid_t
-vcore__kick_tid(void);
 
 static inline uint32_t
 vcore__kick_request(struct vcore__kick *k)

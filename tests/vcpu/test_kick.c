@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -216,6 +217,70 @@ START_TEST(test_trusted_signal_must_be_blocked)
 }
 END_TEST
 
+/* The thread that forks has another thread id in the child. */
+START_TEST(test_kick_after_fork)
+{
+	struct runner r = { .rc = 0 };
+	pid_t pid;
+	int status;
+
+	/* As in a program that has run a vCPU itself. */
+	ck_assert_int_eq(vcore__kick_kick(&kick), 0);
+	ck_assert_int_eq(run_once(&r), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		sigset_t mask;
+		bool fresh;
+
+		setup();
+		if (vcore__kick_enter(&kick, &mask, &fresh) || !fresh)
+			_exit(1);
+		_exit(atomic_load(&kick.target) == gettid() ? 0 : 2);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* Another thread, even with all that was the last one's, is looked at anew. */
+static void *
+enter_trusted(void *opaque)
+{
+	sigset_t mask;
+	bool fresh;
+	int *rc = opaque;
+
+	*rc = vcore__kick_enter(&kick, &mask, &fresh);
+	if (*rc == 0) {
+		*rc = fresh && atomic_load(&kick.target) == gettid();
+		vcore__kick_leave(&kick);
+	}
+	return NULL;
+}
+
+START_TEST(test_trusted_threads_one_after_the_other)
+{
+	pthread_t thread;
+	sigset_t set;
+	int rc;
+
+	kick.trust = true;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (uint32_t i = 0; i < 3; i++) {
+		pthread_create(&thread, NULL, enter_trusted, &rc);
+		pthread_join(thread, NULL);
+		ck_assert_int_eq(rc, 1);
+	}
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	pthread_create(&thread, NULL, enter_trusted, &rc);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(rc, -EINVAL);
+}
+END_TEST
+
 /* The exclusion that pause promises, from two pausing threads. */
 struct pauser {
 	struct runner *r;
@@ -383,6 +448,8 @@ main(void)
 	tcase_add_test(t, test_kick_by_the_owner_sets_immediate_exit);
 	tcase_add_test(t, test_enter_blocks_and_leave_restores);
 	tcase_add_test(t, test_trusted_signal_must_be_blocked);
+	tcase_add_test(t, test_kick_after_fork);
+	tcase_add_test(t, test_trusted_threads_one_after_the_other);
 	tcase_add_test(t, test_pause_excludes_spinning_guest);
 	tcase_add_test(t, test_pause_excludes_exiting_guest);
 	tcase_add_test(t, test_pause_of_nobody_is_immediate);

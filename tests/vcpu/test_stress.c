@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -258,6 +259,61 @@ START_TEST(test_kick_comes_through_a_pause)
 }
 END_TEST
 
+static void *
+kick_a_hundred(void *opaque)
+{
+	struct runner *r = opaque;
+	uint32_t i;
+
+	for (i = 0; i < 100; i++) {
+		ck_assert_ok(vcore_vcpu_kick(r->vcpu));
+		while (atomic_load(&r->kicked) <= i)
+			sched_yield();
+	}
+	ck_assert_ok(vcore_vcpu_pause(r->vcpu, vcore__now_ns() + 20 * SECOND));
+	ck_assert_ok(vcore_vcpu_resume(r->vcpu));
+	atomic_store(&r->stop, 1);
+	ck_assert_ok(vcore_vcpu_kick(r->vcpu));
+	return NULL;
+}
+
+/* A guest on this thread, kicked by another one. */
+static void
+run_here(void)
+{
+	struct runner r = { .other = 0 };
+	struct kvm_bed bed;
+	pthread_t thread;
+
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	kvm_bed_guest(&bed, tight);
+	r.vcpu = bed.vcpu;
+	pthread_create(&thread, NULL, kick_a_hundred, &r);
+	runner_main(&r);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(r.other, 0);
+	kvm_bed_free(&bed);
+}
+
+/* A thread that has run a vCPU forks; the child has VMs of its own. */
+START_TEST(test_kick_and_pause_in_a_forked_child)
+{
+	int status;
+	pid_t pid;
+
+	run_here();
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		alarm(60);
+		run_here();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 struct slow {
 	_Atomic uint32_t entered;
 	_Atomic uint32_t go;
@@ -344,6 +400,7 @@ main(void)
 	tcase_add_test(t, test_kick_storm_from_several_threads);
 	tcase_add_test(t, test_pause_holds_the_guest_out);
 	tcase_add_test(t, test_kick_comes_through_a_pause);
+	tcase_add_test(t, test_kick_and_pause_in_a_forked_child);
 	tcase_add_test(t, test_pause_times_out_while_handler_is_busy);
 	suite_add_tcase(suite, t);
 	return support_run(suite);
