@@ -6,7 +6,9 @@
  * A guest switches itself off, a disk fails, a vCPU meets an error: nobody's
  * call returns it, so it is posted to a queue that the embedder reads. The
  * queue is bounded, and an event of the same object and kind as one that waits
- * is merged into it, so a guest can't fill it.
+ * is merged into it, so a guest can't fill it. Kinds that ask for something
+ * (RESET, POWEROFF, SHUTDOWN, VCPU_ERROR, STOP) don't get lost in a full queue:
+ * they take the place of the oldest event that only tells.
  *
  * Read it like this, from any event loop or thread:
  *
@@ -181,8 +183,9 @@ vcore_events_next(struct vcore_events *events, struct vcore_event *event);
  * @retval -EINVAL  A pointer is NULL, `size` is not initialised, `kind` is 0,
  *                  or `object` or `text` has no terminating NUL.
  * @retval -E2BIG   @p event sets a field this library does not know.
- * @retval -ENOSPC  The queue is full. The event is counted as lost; the reader
- *                  is told by VCORE_EVENT_LOST.
+ * @retval -ENOSPC  The queue is full, and the event is of a kind that only
+ *                  tells, or all that wait are of the others. It is counted as
+ *                  lost; the reader is told by VCORE_EVENT_LOST.
  *
  * @owns   Nothing changes hands.
  * @thread Any thread, also callbacks; never blocks. Not in signal handlers.

@@ -130,18 +130,52 @@ clear_fd(struct vcore_events *events)
 }
 
 static struct vcore_event *
+at(struct vcore_events *events, uint32_t i)
+{
+	return &events->ring[(events->first + i) % events->capacity];
+}
+
+static struct vcore_event *
 find_waiting(struct vcore_events *events, const struct vcore_event *event)
 {
 	struct vcore_event *e;
 	uint32_t i;
 
 	for (i = 0; i < events->count; i++) {
-		e = &events->ring[(events->first + i) % events->capacity];
+		e = at(events, i);
 		if (e->kind == event->kind &&
 		    strcmp(e->object, event->object) == 0)
 			return e;
 	}
 	return NULL;
+}
+
+/*
+ * Kinds that ask for something. Nobody repeats them, and a machine that misses
+ * one stands still for ever; the others only tell.
+ */
+static bool
+must_not_be_lost(uint32_t kind)
+{
+	return kind == VCORE_EVENT_RESET || kind == VCORE_EVENT_POWEROFF ||
+	       kind == VCORE_EVENT_SHUTDOWN ||
+	       kind == VCORE_EVENT_VCPU_ERROR || kind == VCORE_EVENT_STOP;
+}
+
+/* Give the place of the oldest event that can be lost up. Lock held. */
+static bool
+make_room(struct vcore_events *events)
+{
+	uint32_t i = 0;
+
+	while (i < events->count && must_not_be_lost(at(events, i)->kind))
+		i++;
+	if (i == events->count)
+		return false;
+	events->lost += at(events, i)->count;
+	for (events->count--; i < events->count; i++)
+		*at(events, i) = *at(events, i + 1);
+	return true;
 }
 
 /* Merge or append an event that stands for event->count. Lock held. */
@@ -153,12 +187,12 @@ enqueue(struct vcore_events *events, const struct vcore_event *event)
 
 	if (e) {
 		before = e->count;
-	} else if (events->count == events->capacity) {
+	} else if (events->count == events->capacity &&
+		   (!must_not_be_lost(event->kind) || !make_room(events))) {
 		events->lost += event->count;
 		return -ENOSPC;
 	} else {
-		e = &events->ring[(events->first + events->count) %
-				  events->capacity];
+		e = at(events, events->count);
 		if (events->count++ == 0)
 			signal_fd(events);
 	}
@@ -314,18 +348,13 @@ vcore__events_post_signal(struct vcore_events *events,
 void
 vcore__events_forget(struct vcore_events *events, uint32_t kind)
 {
-	uint32_t i, at, to, kept = 0;
+	uint32_t i, kept = 0;
 
 	pthread_mutex_lock(&events->lock);
 	drain_slots(events);
-	for (i = 0; i < events->count; i++) {
-		at = (events->first + i) % events->capacity;
-		to = (events->first + kept) % events->capacity;
-		if (events->ring[at].kind == kind)
-			continue;
-		events->ring[to] = events->ring[at];
-		kept++;
-	}
+	for (i = 0; i < events->count; i++)
+		if (at(events, i)->kind != kind)
+			*at(events, kept++) = *at(events, i);
 	events->count = kept;
 	if (!kept && !events->lost)
 		clear_fd(events);

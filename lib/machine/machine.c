@@ -13,8 +13,10 @@
 
 #define DEFAULT_MEMORY (256ull << 20)
 #define PAGE           4096u
-/* Events that wait at most, and one for each vCPU. */
-#define EVENTS         64u
+/* Room for events of the embedder's own; and for what each part may say. */
+#define EVENTS	       64u
+#define CPU_EVENTS     1u
+#define DEVICE_EVENTS  3u	/* broken, and errors of its backend */
 #define LONG_AGO       1u	/* a deadline that has passed */
 
 static int
@@ -165,7 +167,9 @@ make_memory(struct vcore_machine *m)
 
 /*
  * Whoever can post does so under few kinds, and what waits is merged, so this
- * is not filled by any guest.
+ * is not filled by any guest. What the embedder posts doesn't count among it:
+ * should it fill the queue, what a machine acts upon comes through all the
+ * same.
  */
 static int
 make_events(struct vcore_machine *m)
@@ -173,7 +177,8 @@ make_events(struct vcore_machine *m)
 	struct vcore_events_opts opts;
 
 	VCORE_INIT(&opts);
-	opts.capacity = EVENTS + m->cpu_count;
+	opts.capacity = EVENTS + CPU_EVENTS * m->cpu_count +
+			DEVICE_EVENTS * VCORE__MACHINE_MAX_DEVICES;
 	vcore__event_slot_init(&m->stop_event, VCORE_EVENT_STOP, "machine",
 			       "stopped from outside");
 	return vcore_events_new(&opts, &m->events);

@@ -57,7 +57,7 @@ post(struct vcore_events *events, uint32_t kind, uint64_t value,
 	e.value[0] = value;
 	(void)snprintf(e.object, sizeof(e.object), "platform");
 	(void)snprintf(e.text, sizeof(e.text), "%s", text);
-	/* A full queue counts it as lost; the guest may ask again. */
+	/* A full queue loses a panic only, and counts it. */
 	(void)vcore_events_post(events, &e);
 }
 

@@ -208,6 +208,90 @@ START_TEST(test_full_queue_returns_enospc_and_tells_the_reader)
 }
 END_TEST
 
+static void
+fill(uint32_t capacity, uint32_t kind)
+{
+	struct vcore_events_opts opts;
+	char name[16];
+
+	vcore_events_unref(events);
+	VCORE_INIT(&opts);
+	opts.capacity = capacity;
+	ck_assert_ok(vcore_events_new(&opts, &events));
+	for (uint32_t i = 0; i < capacity; i++) {
+		snprintf(name, sizeof(name), "o%u", i);
+		ck_assert_ok(post(name, kind, i));
+	}
+}
+
+START_TEST(test_what_asks_takes_the_place_of_what_tells)
+{
+	static const uint32_t asks[] = {
+		VCORE_EVENT_RESET, VCORE_EVENT_POWEROFF, VCORE_EVENT_SHUTDOWN,
+		VCORE_EVENT_VCPU_ERROR, VCORE_EVENT_STOP,
+	};
+	struct vcore_event e;
+	size_t i;
+
+	fill(8, VCORE_EVENT_USER);
+	/* Two of the first one count as two lost. */
+	ck_assert_ok(post("o0", VCORE_EVENT_USER, 0));
+	for (i = 0; i < VCORE__ARRAY_SIZE(asks); i++)
+		ck_assert_ok(post("x", asks[i], i));
+	ck_assert_error(post("y", VCORE_EVENT_PANIC, 0), -ENOSPC,
+			"vcore_events_post:");
+	for (i = 5; i < 8; i++) {
+		ck_assert_int_eq(next(&e), 1);
+		ck_assert_uint_eq(e.kind, VCORE_EVENT_USER);
+		ck_assert_uint_eq(e.value[0], i);
+	}
+	for (i = 0; i < VCORE__ARRAY_SIZE(asks); i++) {
+		ck_assert_int_eq(next(&e), 1);
+		ck_assert_uint_eq(e.kind, asks[i]);
+		ck_assert_uint_eq(e.value[0], i);
+	}
+	ck_assert_int_eq(next(&e), 1);
+	ck_assert_uint_eq(e.kind, VCORE_EVENT_LOST);
+	ck_assert_uint_eq(e.count, 7);
+	ck_assert_int_eq(next(&e), 0);
+}
+END_TEST
+
+START_TEST(test_what_asks_does_not_replace_its_like)
+{
+	struct vcore_event e;
+
+	fill(2, VCORE_EVENT_RESET);
+	ck_assert_error(post("x", VCORE_EVENT_STOP, 0), -ENOSPC,
+			"vcore_events_post:");
+	ck_assert_ok(post("o1", VCORE_EVENT_RESET, 7));
+	ck_assert_int_eq(next(&e), 1);
+	ck_assert_str_eq(e.object, "o0");
+	ck_assert_int_eq(next(&e), 1);
+	ck_assert_str_eq(e.object, "o1");
+	ck_assert_uint_eq(e.count, 2);
+	ck_assert_int_eq(next(&e), 1);
+	ck_assert_uint_eq(e.kind, VCORE_EVENT_LOST);
+	ck_assert_uint_eq(e.count, 1);
+}
+END_TEST
+
+START_TEST(test_stop_in_a_signal_handler_comes_through_a_full_queue)
+{
+	struct vcore__event_slot slot;
+	struct vcore_event e;
+
+	fill(2, VCORE_EVENT_USER);
+	vcore__event_slot_init(&slot, VCORE_EVENT_STOP, "machine", NULL);
+	vcore__events_post_signal(events, &slot, 0, 0);
+	ck_assert_int_eq(next(&e), 1);
+	ck_assert_str_eq(e.object, "o1");
+	ck_assert_int_eq(next(&e), 1);
+	ck_assert_uint_eq(e.kind, VCORE_EVENT_STOP);
+	vcore__event_slot_fini(events, &slot);
+}
+END_TEST
+
 START_TEST(test_ring_wraps_many_times_in_order)
 {
 	struct vcore_event e;
@@ -560,6 +644,10 @@ main(void)
 		       test_same_object_and_kind_coalesce_with_the_newest_values);
 	tcase_add_test(t, test_a_read_event_does_not_coalesce_with_a_later_one);
 	tcase_add_test(t, test_full_queue_returns_enospc_and_tells_the_reader);
+	tcase_add_test(t, test_what_asks_takes_the_place_of_what_tells);
+	tcase_add_test(t, test_what_asks_does_not_replace_its_like);
+	tcase_add_test(
+		t, test_stop_in_a_signal_handler_comes_through_a_full_queue);
 	tcase_add_test(t, test_ring_wraps_many_times_in_order);
 	tcase_add_test(t, test_post_bad_arguments_return_the_documented_errors);
 	tcase_add_test(t,

@@ -388,6 +388,51 @@ START_TEST(test_quit_in_a_signal_handler_ends_run)
 }
 END_TEST
 
+/* More than the queue of any machine holds. */
+static void
+flood(struct vcore_machine *m)
+{
+	struct vcore_event event;
+	uint32_t lost = 0;
+
+	VCORE_INIT(&event);
+	for (uint32_t i = 0; i < 4097; i++) {
+		event.kind = VCORE_EVENT_USER + i;
+		if (vcore_events_post(vcore_machine_events(m), &event) < 0)
+			lost++;
+	}
+	ck_assert_uint_gt(lost, 0);
+}
+
+START_TEST(test_quit_with_a_full_queue_stops)
+{
+	struct machine_guest guest = { MACHINE_GUEST(tight) };
+	struct vcore_machine *m = machine_new(&guest, 0);
+
+	flood(m);
+	vcore_machine_quit(m);
+	ck_assert_int_eq(vcore_machine_run(m), 0);
+	ck_assert_int_eq(vcore_machine_state(m), VCORE_MACHINE_OFF);
+	vcore_machine_unref(m);
+}
+END_TEST
+
+START_TEST(test_reset_and_power_off_come_through_a_full_queue)
+{
+	struct machine_guest guest = { MACHINE_GUEST(pokes),
+				       .pokes = resets_and_goes_off,
+				       .pokes_again = says_y_goes_off };
+	struct vcore_machine *m = new_with_serial(&guest, 0);
+
+	flood(m);
+	ck_assert_ok(vcore_machine_start(m));
+	machine_wait_text(serial, "x");
+	ck_assert_int_eq(vcore_machine_run(m), 0);
+	ck_assert_uint_eq(guest.boots, 2);
+	vcore_machine_unref(m);
+}
+END_TEST
+
 /* In a callback nothing that waits works, and nothing is broken by it. */
 static void
 try_all(struct vcore_machine *m)
@@ -639,6 +684,8 @@ main(void)
 	tcase_add_test(tc, test_paused_guest_stands_still);
 	tcase_add_test(tc, test_quit_before_start_stops_at_once);
 	tcase_add_test(tc, test_quit_in_a_signal_handler_ends_run);
+	tcase_add_test(tc, test_quit_with_a_full_queue_stops);
+	tcase_add_test(tc, test_reset_and_power_off_come_through_a_full_queue);
 	tcase_add_test(tc, test_in_a_loop_callback_only_quit_works);
 	tcase_add_test(tc, test_in_a_vcpu_handler_only_quit_works);
 	tcase_add_test(tc, test_in_boot_nothing_that_waits_works);
