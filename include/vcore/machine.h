@@ -96,7 +96,7 @@ struct vcore_machine_opts {
 	uint32_t flags;		/**< VCORE_MACHINE_*; others: -E2BIG. */
 	uint64_t memory;	/**< Guest memory in bytes, a multiple of
 				     4096; 0: 256 MiB. */
-	uint32_t cpus;		/**< Number of vCPUs; 0: 1. */
+	uint32_t cpus;		/**< Number of vCPUs, at most 255; 0: 1. */
 	uint32_t irqchip;	/**< VCORE_VM_IRQCHIP_KERNEL or _SPLIT; 0:
 				     KERNEL. */
 	uint32_t transport;	/**< VCORE_TRANSPORT_* of devices that do not

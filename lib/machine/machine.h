@@ -18,7 +18,7 @@
 /* How long control waits for vCPUs and for devices before it gives up. */
 #define VCORE__MACHINE_STOP_NS 10000000000ull
 
-#define VCORE__MACHINE_MAX_CPUS    256u
+#define VCORE__MACHINE_MAX_CPUS    255u	/* APIC id 255 is everybody */
 #define VCORE__MACHINE_MAX_LOOPS   64u
 #define VCORE__MACHINE_MAX_DEVICES 64u
 #define VCORE__MACHINE_MAX_PARTS   (VCORE__MACHINE_MAX_DEVICES + 16u)

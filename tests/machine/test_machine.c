@@ -76,8 +76,8 @@ START_TEST(test_new_out_of_range_returns_einval)
 	opts.memory = 1ull << 47;
 	assert_refused(-EINVAL, "memory");
 	opts.memory = MACHINE_MEMORY;
-	opts.cpus = 257;
-	assert_refused(-EINVAL, "257 vCPUs");
+	opts.cpus = 256;
+	assert_refused(-EINVAL, "256 vCPUs, at most 255");
 	opts.cpus = 1;
 	opts.loops = 65;
 	assert_refused(-EINVAL, "65 loops");
