@@ -175,7 +175,7 @@ vcore_disk_unref(struct vcore_disk *disk);
 /**
  * Complete a request. Called by the implementation, once per submit.
  *
- * @param req  A request that was submitted.
+ * @param req  A request that was submitted; NULL does nothing.
  * @param rc   0, or a negative errno value.
  *
  * @thread Any thread.
@@ -240,7 +240,8 @@ vcore_disk_detach(struct vcore_disk *disk, void *queue);
  * @param disk   A disk.
  * @param queue  What vcore_disk_attach() gave.
  * @param req    The request: done is called for it exactly once. An unknown
- *               op is done with -EOPNOTSUPP.
+ *               op is done with -EOPNOTSUPP, any without disk with -EINVAL.
+ *               NULL does nothing.
  *
  * @thread On the loop given to vcore_disk_attach(). Never blocks.
  * @since  0.1
@@ -252,7 +253,7 @@ vcore_disk_submit(struct vcore_disk *disk, void *queue,
 /**
  * Begin with what was submitted.
  *
- * @param disk   A disk.
+ * @param disk   A disk; NULL does nothing.
  * @param queue  What vcore_disk_attach() gave.
  *
  * @thread On the loop given to vcore_disk_attach(). Never blocks.
@@ -265,7 +266,7 @@ vcore_disk_commit(struct vcore_disk *disk, void *queue);
  * Give up on requests that have not begun; they are done with -ECANCELED.
  * What the kernel has already goes on and is done by itself.
  *
- * @param disk   A disk.
+ * @param disk   A disk; NULL does nothing.
  * @param queue  What vcore_disk_attach() gave.
  *
  * @thread On the loop given to vcore_disk_attach(). Never blocks; done may

@@ -357,7 +357,7 @@ vcore_irqchip_unref(struct vcore_irqchip *chip);
 /**
  * Remember the chip's word for an irq.
  *
- * @param[in] irq   The irq.
+ * @param[in] irq   The irq; NULL does nothing.
  * @param[in] data  Any pointer.
  *
  * @thread Inside the chip's ops.
@@ -371,7 +371,7 @@ vcore_irq_set_chip_data(struct vcore_irq *irq, void *data);
  *
  * @param[in] irq  The irq.
  *
- * @return What vcore_irq_set_chip_data() set; NULL before.
+ * @return What vcore_irq_set_chip_data() set; NULL before, and without irq.
  *
  * @owns   The chip.
  * @thread Inside the chip's ops.

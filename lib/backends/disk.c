@@ -70,6 +70,8 @@ vcore_disk_unref(struct vcore_disk *disk)
 void
 vcore_disk_done(struct vcore_disk_request *req, int rc)
 {
+	if (req == NULL || req->done == NULL)
+		return;
 	req->rc = rc;
 	req->done(req);
 }
@@ -144,7 +146,12 @@ void
 vcore_disk_submit(struct vcore_disk *disk, void *queue,
 		  struct vcore_disk_request *req)
 {
-	if (req->op < VCORE_DISK_READ || req->op > VCORE_DISK_WRITE_ZEROES)
+	if (req == NULL)
+		return;
+	if (disk == NULL)
+		vcore_disk_done(req, -EINVAL);
+	else if (req->op < VCORE_DISK_READ ||
+		 req->op > VCORE_DISK_WRITE_ZEROES)
 		vcore_disk_done(req, -EOPNOTSUPP);
 	else
 		disk->ops.submit(disk->opaque, queue, req);
@@ -153,14 +160,14 @@ vcore_disk_submit(struct vcore_disk *disk, void *queue,
 void
 vcore_disk_commit(struct vcore_disk *disk, void *queue)
 {
-	if (disk->ops.commit != NULL)
+	if (disk != NULL && disk->ops.commit != NULL)
 		disk->ops.commit(disk->opaque, queue);
 }
 
 void
 vcore_disk_cancel(struct vcore_disk *disk, void *queue)
 {
-	if (disk->ops.cancel != NULL)
+	if (disk != NULL && disk->ops.cancel != NULL)
 		disk->ops.cancel(disk->opaque, queue);
 }
 

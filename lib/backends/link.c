@@ -71,6 +71,9 @@ int
 vcore_link_send(struct vcore_link *link, void *queue, const struct iovec *iov,
 		uint32_t count)
 {
+	if (link == NULL || iov == NULL || count == 0)
+		return vcore__err(NULL, -EINVAL,
+				  "vcore_link_send: link or iov is NULL, or count 0");
 	return link->ops.send(link->opaque, queue, iov, count);
 }
 
@@ -78,6 +81,9 @@ int64_t
 vcore_link_receive(struct vcore_link *link, void *queue,
 		   const struct iovec *iov, uint32_t count)
 {
+	if (link == NULL || iov == NULL || count == 0)
+		return vcore__err(NULL, -EINVAL,
+				  "vcore_link_receive: link or iov is NULL, or count 0");
 	return link->ops.receive(link->opaque, queue, iov, count);
 }
 

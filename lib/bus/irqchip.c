@@ -63,11 +63,12 @@ vcore_irqchip_unref(struct vcore_irqchip *chip)
 void
 vcore_irq_set_chip_data(struct vcore_irq *irq, void *data)
 {
-	irq->chip_data = data;
+	if (irq)
+		irq->chip_data = data;
 }
 
 void *
 vcore_irq_chip_data(struct vcore_irq *irq)
 {
-	return irq->chip_data;
+	return irq ? irq->chip_data : NULL;
 }

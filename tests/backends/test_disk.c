@@ -246,6 +246,27 @@ START_TEST(test_unknown_op_is_eopnotsupp)
 }
 END_TEST
 
+START_TEST(test_without_disk_or_request_nothing_happens)
+{
+	struct vcore_disk_request req = { .op = VCORE_DISK_READ,
+					  .done = count_done };
+	struct fake f = { 0 };
+	struct vcore_disk *d = make(&full_ops, &f);
+
+	dones = 0;
+	vcore_disk_submit(NULL, &f, &req);
+	ck_assert_int_eq(dones, 1);
+	ck_assert_int_eq(req.rc, -EINVAL);
+	vcore_disk_submit(d, &f, NULL);
+	ck_assert_int_eq(f.submits, 0);
+	vcore_disk_done(NULL, 0);
+	vcore_disk_commit(NULL, &f);
+	vcore_disk_cancel(NULL, &f);
+	vcore_disk_detach(NULL, &f);
+	vcore_disk_unref(d);
+}
+END_TEST
+
 START_TEST(test_limits_get_defaults_and_whole_blocks)
 {
 	struct fake f = { .limits.capacity = 5000 };
@@ -309,6 +330,7 @@ main(void)
 	tcase_add_test(t, test_optional_methods_may_be_missing);
 	tcase_add_test(t, test_attach_failure_leaves_queue_alone);
 	tcase_add_test(t, test_unknown_op_is_eopnotsupp);
+	tcase_add_test(t, test_without_disk_or_request_nothing_happens);
 	tcase_add_test(t, test_limits_get_defaults_and_whole_blocks);
 	tcase_add_test(t, test_impossible_limits_are_einval);
 	suite_add_tcase(suite, t);

@@ -222,6 +222,29 @@ START_TEST(test_attach_bad_arguments_are_refused)
 }
 END_TEST
 
+START_TEST(test_send_and_receive_without_something_are_einval)
+{
+	struct iovec iov = { .iov_base = &iov, .iov_len = 1 };
+	struct fake f = { 0 };
+	struct vcore_link *l = make(&full_ops, &f);
+
+	ck_assert_error(vcore_link_send(NULL, NULL, &iov, 1), -EINVAL,
+			"vcore_link_send: ");
+	ck_assert_error(vcore_link_send(l, NULL, NULL, 1), -EINVAL,
+			"vcore_link_send: ");
+	ck_assert_error(vcore_link_send(l, NULL, &iov, 0), -EINVAL,
+			"vcore_link_send: ");
+	ck_assert_error((int)vcore_link_receive(NULL, NULL, &iov, 1), -EINVAL,
+			"vcore_link_receive: ");
+	ck_assert_error((int)vcore_link_receive(l, NULL, NULL, 1), -EINVAL,
+			"vcore_link_receive: ");
+	ck_assert_error((int)vcore_link_receive(l, NULL, &iov, 0), -EINVAL,
+			"vcore_link_receive: ");
+	vcore_link_detach(NULL, NULL);
+	vcore_link_unref(l);
+}
+END_TEST
+
 START_TEST(test_want_unknown_bit_is_einval)
 {
 	struct fake f = { 0 };
@@ -285,6 +308,7 @@ main(void)
 	tcase_add_test(t, test_last_unref_releases_once);
 	tcase_add_test(t, test_methods_pass_through);
 	tcase_add_test(t, test_attach_bad_arguments_are_refused);
+	tcase_add_test(t, test_send_and_receive_without_something_are_einval);
 	tcase_add_test(t, test_want_unknown_bit_is_einval);
 	tcase_add_test(t, test_offloads_must_be_the_links);
 	tcase_add_test(t, test_optional_methods_may_be_missing);

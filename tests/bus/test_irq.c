@@ -548,6 +548,8 @@ START_TEST(test_null_returns_einval)
 	ck_assert_int_eq(vcore_irqchip_new(&ops, NULL, NULL, &c), -E2BIG);
 	ck_text("vcore_irqchip_new: ");
 	ck_assert_ptr_null(c);
+	vcore_irq_set_chip_data(NULL, &ops);
+	ck_assert_ptr_null(vcore_irq_chip_data(NULL));
 	ck_assert_ptr_null(vcore_irqchip_ref(NULL));
 	vcore_irqchip_unref(NULL);
 }
