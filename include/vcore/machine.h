@@ -126,7 +126,8 @@ struct vcore_machine_opts {
 	struct vcore_log *log;	/**< Or NULL. */
 	const struct vcore_spawn_ops *spawn; /**< How threads are started;
 				     NULL: pthreads. */
-	void *spawn_opaque;	/**< First argument of the spawn methods. */
+	void *spawn_opaque;	/**< First argument of the spawn methods; valid
+				     until all threads have been joined. */
 	/**
 	 * Called at every start and reset when the kernel, if there is one,
 	 * has been loaded and before vCPUs run: puts code of the embedder's
@@ -185,7 +186,8 @@ VCORE_API struct vcore_machine *
 vcore_machine_ref(struct vcore_machine *machine);
 
 /**
- * Give a reference back; the last one stops what runs and frees all.
+ * Give a reference back; the last one stops what runs, joins all threads and
+ * frees all.
  *
  * In a callback of the library the last one can't be given back, because
  * that waits: it stays the caller's, vcore_error_text() says so, and a
@@ -208,6 +210,8 @@ vcore_machine_unref(struct vcore_machine *machine);
  *
  * - `block,path=FILE[,disk=KIND][,ro][,direct][,queues=N][,queue_size=N]
  *   [,serial=TEXT][,cache=writeback|writethrough]`; `disk=file` is built in.
+ *   The first one starts a pool of 4 threads that makes the system calls of
+ *   all of them, by the machine's `spawn`.
  * - `net,link=tap[,name=IF][,create]` or `net,link=socket,path=SOCKET`, with
  *   `[,queues=PAIRS][,queue_size=N][,mac=MAC][,mtu=BYTES]`; a tap's `fd=` may
  *   be several descriptors, `fd=N:N:...`, one for each pair.
@@ -231,7 +235,8 @@ vcore_machine_unref(struct vcore_machine *machine);
  * @retval -EBUSY    The machine has been started.
  * @retval -ENOSPC   No slot, window or interrupt line is free.
  * @retval -EDEADLK  Called in a callback, or inside another call of @p machine.
- * @retval -ENOMEM   Out of host memory. Others: the backend's own.
+ * @retval -ENOMEM   Out of host memory. Others: the backend's own, and what
+ *                   `spawn` says.
  *
  * @owns   Nothing changes hands; descriptors are duplicated.
  * @thread Control.
@@ -556,8 +561,9 @@ vcore_machine_reset(struct vcore_machine *machine);
 /**
  * Pull the plug: stop vCPUs and devices for good. The guest is not asked.
  *
- * When this returns 0, no thread of the machine runs and no request of its
- * devices is under way. A machine that is off stays so.
+ * When this returns 0, no thread runs a vCPU or a loop of the machine, no
+ * request of its devices is under way, and a pool of its own has nothing to do.
+ * A machine that is off stays so.
  *
  * @param machine  A machine.
  * @return 0, or a negative errno value:

@@ -91,6 +91,7 @@ vcore__spawner_init(struct vcore__spawner *s, const char *who,
 
 	if (!spawn) {
 		memset(s, 0, sizeof(*s));
+		s->ops.size = sizeof(s->ops);
 		s->ops.spawn = default_spawn;
 		s->ops.join = default_join;
 		return 0;

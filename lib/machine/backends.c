@@ -120,8 +120,40 @@ recipe_fd(struct vcore_recipe *r, int32_t *fd)
 	return rc;
 }
 
+/* The machine's pool, or a first one, which it gets if all goes well. */
 static int
-make_file(struct vcore_recipe *r, struct vcore_disk **disk)
+get_pool(struct vcore_machine *m, struct vcore_pool **pool)
+{
+	struct vcore_pool_opts opts;
+
+	if (m->pool != NULL) {
+		*pool = vcore_pool_ref(m->pool);
+		return 0;
+	}
+	VCORE_INIT(&opts);
+	opts.spawn = &m->spawner.ops;
+	opts.spawn_opaque = m->spawner.opaque;
+	return vcore_pool_new(&opts, pool);
+}
+
+static int
+open_file(struct vcore_machine *m, struct vcore_disk_file_opts *opts,
+	  struct vcore_disk **disk)
+{
+	int rc = get_pool(m, &opts->pool);
+
+	if (rc < 0)
+		return rc;
+	rc = vcore_disk_new_file(opts, disk);
+	if (rc == 0 && m->pool == NULL)
+		m->pool = vcore_pool_ref(opts->pool);
+	vcore_pool_unref(opts->pool);
+	return rc;
+}
+
+static int
+make_file(struct vcore_machine *m, struct vcore_recipe *r,
+	  struct vcore_disk **disk)
 {
 	struct vcore_disk_file_opts opts;
 	int has_fd, ro, direct;
@@ -140,7 +172,7 @@ make_file(struct vcore_recipe *r, struct vcore_disk **disk)
 	opts.flags = (has_fd ? VCORE_DISK_FILE_FD : 0) |
 		     (ro ? VCORE_DISK_FILE_READONLY : 0) |
 		     (direct ? VCORE_DISK_FILE_DIRECT : 0);
-	return vcore_disk_new_file(&opts, disk);
+	return open_file(m, &opts, disk);
 }
 
 int
@@ -151,7 +183,7 @@ vcore__machine_make_disk(struct vcore_machine *m, struct vcore_recipe *r,
 	const struct vcore__machine_kind *k;
 
 	if (name == NULL || strcmp(name, "file") == 0)
-		return make_file(r, disk);
+		return make_file(m, r, disk);
 	k = find_kind(m, name, true);
 	if (k == NULL)
 		return vcore__err(m->opts.log, -ENOENT,

@@ -279,6 +279,7 @@ destroy(struct vcore_machine *m)
 	vcore_host_unref(m->host);
 	vcore__machine_loops_free(m);
 	vcore__machine_kinds_free(m);
+	vcore_pool_unref(m->pool);
 	if (m->kernel_fd >= 0)
 		close(m->kernel_fd);
 	if (m->initrd_fd >= 0)

@@ -101,6 +101,7 @@ struct vcore_machine {
 	 */
 	pthread_mutex_t control;
 	struct vcore__machine_kind *kinds;
+	struct vcore_pool *pool;	/* of all `disk=file`; NULL: none yet */
 	uint32_t device_count, part_count;
 	struct vcore__machine_device device[VCORE__MACHINE_MAX_DEVICES];
 	struct vcore__part part[VCORE__MACHINE_MAX_PARTS];

@@ -262,6 +262,36 @@ START_TEST(test_start_with_the_nth_thread_failing_leaves_it_new)
 }
 END_TEST
 
+/* All files of a machine share one pool, whose threads are the embedder's. */
+START_TEST(test_disks_share_four_threads_of_the_embedder)
+{
+	const char *recipe = "block,path=/proc/self/exe,ro";
+	struct spawner s = { .fail_at = 2 };
+	struct vcore_machine *m = new_with_spawner(&s, &counting);
+
+	ck_assert_error(vcore_machine_add(m, recipe), -EAGAIN,
+			"vcore_machine_add: vcore_pool_new: thread 3 of 4: ");
+	ck_assert_ptr_null(vcore_machine_device(m, 0));
+	ck_assert_uint_eq(s.joined, 2);
+	s = (struct spawner){ .fail_at = 16 };
+	/* What can't be opened leaves no threads behind. */
+	ck_assert_error(vcore_machine_add(m, "block,path=/nonexistent"),
+			-ENOENT, "vcore_machine_add: ");
+	ck_assert_uint_eq(s.joined, s.count);
+	s = (struct spawner){ .fail_at = 16 };
+	ck_assert_ok(vcore_machine_add(m, recipe));
+	ck_assert_uint_eq(s.count, 4);
+	ck_assert_ok(vcore_machine_add(m, recipe));
+	ck_assert_uint_eq(s.count, 4);
+	ck_assert_ok(vcore_machine_start(m));
+	ck_assert_uint_eq(s.count, 9);
+	ck_assert_ok(vcore_machine_stop(m));
+	ck_assert_uint_eq(s.joined, 5);
+	vcore_machine_unref(m);
+	ck_assert_uint_eq(s.joined, 9);
+}
+END_TEST
+
 static void *
 turner_main(void *opaque)
 {
@@ -378,6 +408,7 @@ main(void)
 	tcase_add_test(tc,
 		       test_threads_that_pause_resume_and_reset_take_turns);
 	tcase_add_test(tc, test_threads_of_the_embedder_are_each_joined_once);
+	tcase_add_test(tc, test_disks_share_four_threads_of_the_embedder);
 	tcase_add_test(tc,
 		       test_start_with_the_nth_thread_failing_leaves_it_new);
 	tcase_add_test(tc, test_loop_of_the_embedder_turned_by_its_thread);
