@@ -3,6 +3,7 @@
 
 set(VCORE_KVM_RUNNER "" CACHE STRING
 	"Command put in front of tests of rig kvm (to run them in the lab)")
+option(VCORE_SOAK "Run tests with the full counts, and give them the time" OFF)
 
 # vcore_test(<layer> <name> [SOURCES file...] [RIG unit|kvm|lab]
 #            [LAYERS layer...] [SUPPORT name...] [LIBS lib...]
@@ -91,8 +92,16 @@ function(vcore_test_properties test layer rig timeout)
 	if(NOT timeout)
 		set(timeout 60)
 	endif()
+	# The numbers are a quiet machine's. A slow and busy one needs more, and
+	# it costs nothing unless something hangs.
+	math(EXPR timeout "${timeout} * 4")
 	if(VCORE_INSTRUMENTED)
 		math(EXPR timeout "${timeout} * 3")
+	endif()
+	set(soak "")
+	if(VCORE_SOAK)
+		math(EXPR timeout "${timeout} * 30")
+		set(soak "VCORE_SOAK=1;")
 	endif()
 	# Check's 4 seconds are too few on a busy machine; it is to name the case
 	# that hangs before ctest ends the program.
@@ -101,7 +110,7 @@ function(vcore_test_properties test layer rig timeout)
 		LABELS "${rig};${layer};${ARGN}"
 		TIMEOUT ${timeout}
 		SKIP_RETURN_CODE 77
-		ENVIRONMENT "UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=second_deadlock_stack=1;CK_DEFAULT_TIMEOUT=${case_timeout}")
+		ENVIRONMENT "${soak}UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=second_deadlock_stack=1;CK_DEFAULT_TIMEOUT=${case_timeout}")
 endfunction()
 
 # "support/x.h", and what tests of several layers share: "memory/common.h".

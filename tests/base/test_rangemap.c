@@ -8,7 +8,7 @@
 #include "support/support.h"
 
 #define TOP	      UINT64_MAX
-#define STRESS_ROUNDS 5000
+#define STRESS_ROUNDS support_rounds(5000, 200000)
 
 static struct vcore__domain *domain;
 static struct vcore__rangemap map;
@@ -345,14 +345,14 @@ put(uint64_t start)
 START_TEST(test_stress_finds_only_what_is_alive)
 {
 	struct target *t[3];
+	uint64_t i, rounds = STRESS_ROUNDS;
 	pthread_t thread[3];
-	uint64_t i;
 
 	for (i = 0; i < 3; i++)
 		t[i] = put(0x1000 + i * 0x2000);
 	for (i = 0; i < 3; i++)
 		pthread_create(&thread[i], NULL, look_around, NULL);
-	for (i = 0; i < STRESS_ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		struct target **slot = &t[i % 3];
 		uint64_t start = (*slot)->start;
 
@@ -363,7 +363,7 @@ START_TEST(test_stress_finds_only_what_is_alive)
 	atomic_store(&stop, 1);
 	for (i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
-	ck_assert_int_eq(atomic_load(&freed), STRESS_ROUNDS);
+	ck_assert_uint_eq((uint64_t)atomic_load(&freed), rounds);
 	for (i = 0; i < 3; i++)
 		free(t[i]);
 }

@@ -10,13 +10,14 @@
 
 #define ALIVE	      0x600dull
 #define DEAD	      0xdeadull
-#define STRESS_WRITES 20000
+#define STRESS_WRITES support_rounds(20000, 1000000)
 #ifdef __SANITIZE_THREAD__
 #define RACES 10000
 #else
 #define RACES 100000
 #endif
-#define RACES_NS 4000000000u	/* 4 s */
+/* 4 s; in a soak there is no hurry. */
+#define RACES_NS (support_rounds(4, 36000) * 1000000000ull)
 
 struct node {
 	struct vcore__retired retired;
@@ -390,14 +391,14 @@ START_TEST(test_stress_readers_never_see_freed_memory)
 {
 	pthread_t thread[4];
 	struct object *old;
-	uint64_t i;
+	uint64_t i, writes = STRESS_WRITES;
 
 	atomic_store(&shared, object_new(0));
 	pthread_create(&thread[0], NULL, read_with_reader, &reader);
 	pthread_create(&thread[1], NULL, read_with_reader, &other);
 	pthread_create(&thread[2], NULL, read_with_new_readers, NULL);
 	pthread_create(&thread[3], NULL, read_anonymously, NULL);
-	for (i = 1; i <= STRESS_WRITES; i++) {
+	for (i = 1; i <= writes; i++) {
 		old = atomic_exchange(&shared, object_new(i));
 		vcore__domain_retire(domain, &old->retired, poison);
 	}
@@ -405,7 +406,7 @@ START_TEST(test_stress_readers_never_see_freed_memory)
 	for (i = 0; i < 4; i++)
 		pthread_join(thread[i], NULL);
 	/* Nobody reads any more, and nobody was asked to reclaim. */
-	ck_assert_uint_eq(atomic_load(&freed), STRESS_WRITES);
+	ck_assert_uint_eq(atomic_load(&freed), writes);
 	free(atomic_load(&shared));
 }
 END_TEST

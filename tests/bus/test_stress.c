@@ -14,8 +14,10 @@
 
 #include <vcore/irq.h>
 
+#include "support/support.h"
+
 #define VCPUS  3
-#define ROUNDS 10000
+#define ROUNDS support_rounds(10000, 400000)
 
 static struct vcore_bus *bus;
 static _Atomic uint32_t stop;
@@ -138,10 +140,10 @@ START_TEST(test_ranges_come_and_go_under_readers)
 {
 	struct vcore_range *range[64] = { 0 };
 	pthread_t t[VCPUS];
-	uint32_t i, k;
+	uint32_t i, k, rounds = ROUNDS;
 
 	start(t, VCPUS, vcpu);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		k = (i * 37 + i / 64) % 64;
 		if (range[k]) {
 			vcore_range_remove(range[k]);
@@ -201,12 +203,12 @@ START_TEST(test_no_ring_is_lost_while_other_bells_change)
 	struct vcore_range *kept, *other[4] = { 0 };
 	int fd = eventfd(0, EFD_CLOEXEC), rest = eventfd(0, EFD_CLOEXEC);
 	pthread_t t[VCPUS];
+	uint32_t i, rounds = ROUNDS;
 	uint64_t n = 0;
-	uint32_t i;
 
 	kept = bell(7, fd);
 	start(t, VCPUS, ringer);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		if (other[i % 4])
 			vcore_range_remove(other[i % 4]);
 		other[i % 4] = bell(8 + i % 4, rest);
@@ -259,15 +261,15 @@ START_TEST(test_no_raise_is_lost_while_mask_flips)
 	struct vcore_irqchip *chip;
 	struct vcore_irq_opts o;
 	pthread_t t[VCPUS];
+	uint32_t i, rounds = ROUNDS;
 	uint64_t before;
-	uint32_t i;
 
 	ck_assert_int_eq(vcore_irqchip_new(&ops, NULL, NULL, &chip), 0);
 	VCORE_INIT(&o);
 	o.flags = VCORE_IRQ_LINE;
 	ck_assert_int_eq(vcore_irq_new(chip, &o, &irq), 0);
 	start(t, VCPUS, raiser);
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		ck_assert_int_eq(vcore_irq_set_mask(irq, 1), 0);
 		ck_assert_int_eq(vcore_irq_set_mask(irq, 0), 0);
 	}

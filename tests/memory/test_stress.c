@@ -11,7 +11,7 @@
 
 #define SLOTS 8
 #define PAGES 4
-#define CHANGES 1500
+#define CHANGES support_rounds(1500, 60000)
 
 static struct vcore_memory *memory;
 static _Atomic int stop;
@@ -116,9 +116,9 @@ static void
 change_all_the_time(void)
 {
 	struct vcore_region *region[SLOTS] = { NULL };
-	uint64_t n = 7, a, b;
+	uint64_t n = 7, a, b, changes = CHANGES;
 
-	for (uint64_t i = 1; i <= CHANGES; i++) {
+	for (uint64_t i = 1; i <= changes; i++) {
 		n = n * 6364136223846793005u + 1442695040888963407u;
 		a = (n >> 33) % SLOTS;
 		b = (n >> 40) % SLOTS;

@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <poll.h>
 
-#define GENEROUS_MS 20000
+#define GENEROUS_MS 120000
 
 int
 support_open_fds(void)

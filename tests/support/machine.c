@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GENEROUS_MS 30000
+#define GENEROUS_MS 120000
 
 struct vcore_host *machine_host;
 

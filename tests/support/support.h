@@ -78,6 +78,16 @@ fail_stop(void);
  *	}
  */
 
+/*
+ * How often to repeat something: the second number in a soak (scripts/test
+ * --soak, which also gives the tests the time for it), else the first.
+ */
+static inline uint32_t
+support_rounds(uint32_t plain, uint32_t soak)
+{
+	return getenv("VCORE_SOAK") ? soak : plain;
+}
+
 /* What one test program does: run a suite, and say whether all was well. */
 static inline int
 support_run(Suite *suite)
