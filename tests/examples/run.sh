@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# run.sh PROGRAM EXPECTED [ARGUMENT...]: run an example, compare what it says.
+# run.sh EXPECTED PROGRAM [ARGUMENT...]: run an example, compare what it says.
 #
 # EXPECTED is an extended regular expression that the whole output, with line
 # ends turned into '|', must match.
 set -eu
 
-program=$1
-expected=$2
-shift 2
+expected=$1
+shift
+program=$*
 status=0
-output=$("$program" "$@" 2>&1) || status=$?
+output=$("$@" 2>&1) || status=$?
 line=$(printf '%s\n' "$output" | tr '\n' '|')
 if [ "$status" -ne "${STATUS:-0}" ]; then
 	echo "$program: exit status $status, output: $output"
