@@ -4,6 +4,12 @@
 # Which rig: where stock guest kernels run ("direct" or "lab"), and whether
 # the project's own small test guests run on this machine's /dev/kvm.
 
+# A wrong choice is said at once, not after all has been built.
+case ${VCORE_RIG:-lab} in
+lab | direct) ;;
+*) usage_error "VCORE_RIG is lab or direct, not '$VCORE_RIG'" ;;
+esac
+
 # rig_probe: sets RIG (direct, lab), RIG_WHY, RIG_KVM (yes, no).
 # VCORE_RIG=lab or direct overrides.
 rig_probe() {
@@ -21,10 +27,8 @@ rig_probe() {
 	0) RIG=direct RIG_KVM=yes ;;
 	1) RIG_KVM=yes ;;
 	esac
-	case ${VCORE_RIG:-} in
-	lab | direct)
+	if [ -n "${VCORE_RIG:-}" ]; then
 		RIG=$VCORE_RIG
 		RIG_WHY="asked for by VCORE_RIG ($RIG_WHY)"
-		;;
-	esac
+	fi
 }

@@ -53,4 +53,10 @@ expect 'a QEMU that fails' 121 "$rc"
 rc=0
 "$lab" run --no-such-option x -- true 2>"$work/err" || rc=$?
 expect 'wrong usage' 2 "$rc"
+
+rc=0
+VCORE_RIG=zzz "$lab" where >"$work/out" 2>"$work/err" || rc=$?
+expect 'an unknown rig' 2 "$rc"
+expect 'says so' 1 "$(grep -c "VCORE_RIG is lab or direct, not 'zzz'" \
+	"$work/err")"
 exit $failed
