@@ -9,6 +9,18 @@
 GUEST_MODULES='virtio_pci virtio_mmio virtio_blk virtio_net virtio_console
 	virtio-rng crc32c_generic libcrc32c ext4'
 
+# kernel_given FLAVOUR: the package of that flavour which VCORE_KERNEL_DEB
+# names (files, with colons between them), or nothing.
+kernel_given() {
+	local deb debs=()
+	IFS=: read -r -a debs <<<"${VCORE_KERNEL_DEB:-}"
+	for deb in "${debs[@]}"; do
+		# The whole flavour: "amd64" is not the end of "cloud-amd64".
+		[[ ! ${deb##*/} =~ ^linux-image-[^_]*[0-9]-"$1"_ ]] ||
+			printf '%s\n' "$deb"
+	done | tail -n 1
+}
+
 # kernel_dir FLAVOUR: where kernel_get puts that flavour.
 kernel_dir() {
 	printf '%s/kernel-%s\n' "$VCORE_CACHE" "$1"
@@ -17,20 +29,41 @@ kernel_dir() {
 # kernel_get FLAVOUR: make sure that kernel_dir FLAVOUR ("cloud-amd64" or
 # "amd64") holds vmlinuz, version, modules.tar and the guests' initrd.
 kernel_get() {
-	local flavour=$1
-	cache_make "$(kernel_dir "$flavour")" \
-		"$(hash_of "$VCORE_ROOT"/scripts/lib/{kernel,packages}.sh \
-			"$VCORE_ROOT/scripts/guest/initrd-init")" \
+	local flavour=$1 given from
+	given=$(kernel_given "$flavour")
+	from=("$VCORE_ROOT"/scripts/lib/{kernel,packages}.sh
+		"$VCORE_ROOT/scripts/guest/initrd-init" ${given:+"$given"})
+	[ -z "$given" ] || [ -r "$given" ] || die "cannot read $given"
+	cache_make "$(kernel_dir "$flavour")" "$(hash_of "${from[@]}")" \
 		"Fetching Debian's linux-image-$flavour" \
-		kernel_make "$flavour"
+		kernel_make "$flavour" "$given"
+}
+
+# kernel_fetch DIR FLAVOUR: the .deb of the flavour's newest kernel, into DIR.
+kernel_fetch() {
+	local dir=$1 flavour=$2 package
+	package=$(packages_depend "linux-image-$flavour" 'linux-image-*') || {
+		cat <<-END
+			apt on this system knows no linux-image-$flavour: it is a
+			package of Debian, not of its derivatives. Download the package
+			that it depends on from Debian (its name is like
+			linux-image-6.1.0-41-${flavour}_6.1.158-1_amd64.deb) and name
+			the file in VCORE_KERNEL_DEB (several: with colons between).
+		END
+		return 1
+	}
+	packages_download "$dir" "$package"
 }
 
 kernel_make() {
-	local dir=$1 flavour=$2 package version
-	package=$(packages_depend "linux-image-$flavour" 'linux-image-*')
-	packages_download "$dir" "$package"
+	local dir=$1 flavour=$2 given=$3 version
+	if [ -n "$given" ]; then
+		cp "$given" "$dir/"
+	else
+		kernel_fetch "$dir" "$flavour"
+	fi
 	mkdir "$dir/tree"
-	dpkg-deb -x "$dir/$package"_*.deb "$dir/tree"
+	dpkg-deb -x "$dir"/*.deb "$dir/tree"
 	version=$(ls "$dir/tree/lib/modules")
 	printf '%s\n' "$version" >"$dir/version"
 	cp "$dir/tree/boot/vmlinuz-$version" "$dir/vmlinuz"
