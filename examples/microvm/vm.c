@@ -20,13 +20,40 @@ microvm_failed(void)
 	return MICROVM_FAILED;
 }
 
-/* While the machine is made, -EINVAL is about what the user has written. */
+/* Texts begin with the functions that failed: is the innermost one this? */
+static int
+is_from(const char *prefix)
+{
+	const char *text = vcore_error_text(), *inner = text, *colon;
+
+	while (strncmp(text, "vcore_", 6) == 0 &&
+	       (colon = strstr(text, ": ")) != NULL) {
+		inner = text;
+		text = colon + 2;
+	}
+	return strncmp(inner, prefix, strlen(prefix)) == 0;
+}
+
+/*
+ * While the machine is made: is this about what the user has written, or is it
+ * something out there that is not as it should be?
+ */
+static int
+is_usage(int rc)
+{
+	/* Kinds and names of a recipe; a file's -ENOENT is its opener's. */
+	if (rc == -ENOENT || rc == -EEXIST)
+		return is_from("vcore_machine_add:");
+	/* A disk's -EINVAL is about the file: empty, or no disk at all. */
+	return rc == -EINVAL && !is_from("vcore_disk_");
+}
+
 static int
 refused(int rc)
 {
-	int status = microvm_failed();
+	int usage = is_usage(rc), status = microvm_failed();
 
-	return rc == -EINVAL ? MICROVM_USAGE : status;
+	return usage ? MICROVM_USAGE : status;
 }
 
 static int
