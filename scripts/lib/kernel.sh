@@ -5,9 +5,10 @@
 # modules somebody needs, each after those it needs itself.
 
 # What a guest needs to find its disk, link, console and entropy on either
-# transport. Modules that a kernel has built in are left out.
+# transport, and to say that it panics. Modules that a kernel has built in are
+# left out.
 GUEST_MODULES='virtio_pci virtio_mmio virtio_blk virtio_net virtio_console
-	virtio-rng crc32c_generic libcrc32c ext4'
+	virtio-rng pvpanic-mmio crc32c_generic libcrc32c ext4'
 
 # kernel_given FLAVOUR: the package of that flavour which VCORE_KERNEL_DEB
 # names (files, with colons between them), or nothing.
