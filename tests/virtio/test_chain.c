@@ -220,6 +220,47 @@ START_TEST(test_chain_of_nothing_works)
 }
 END_TEST
 
+/* As many as a ring can have, in every place that says nothing. */
+START_TEST(test_chain_of_32768_empty_descriptors_works)
+{
+	struct vcore__ring r = {
+		.desc = 0x100000, .driver = 0x200000, .device = 0x300000,
+		.size = VCORE__QUEUE_MAX,
+	};
+	struct vcore_chain *c;
+	uint32_t used, n = r.size;
+
+	bare_teardown();
+	bare_setup_max(n);
+	*ring = (struct vdriver_queue){
+		.d = &driver, .size = n, .desc = r.desc, .avail = r.driver,
+		.used = r.device,
+	};
+	vcore__virtqueue_setup(&q, &r);
+	vcore__virtqueue_open(&q);
+	for (uint32_t i = 0; i < n; i++)
+		vdriver_desc(ring, i, i % 2 ? UINT64_MAX : buf, 0,
+			     (uint16_t)((i > n / 2 ? WRITE : 0) |
+					(i + 1 < n ? NEXT : 0)),
+			     (uint16_t)(i + 1));
+	vdriver_avail(ring, 0);
+	vcore__virtqueue_begin(&q);
+	c = bare_pop();
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(c->readable + c->writable, 0);
+	vcore_virtqueue_push(&q, c, 1);
+	vcore_virtqueue_flush(&q);
+	(void)vcore__virtqueue_end(&q);
+	ck_assert(vdriver_used(ring, NULL, &used));
+	ck_assert_uint_eq(used, 0);
+	/* One more, and it is a loop. */
+	vdriver_desc(ring, n - 1, buf, 0, WRITE | NEXT, 9000);
+	vdriver_avail(ring, 0);
+	ck_assert_ptr_null(bare_pop());
+	ck_assert_str_eq(broken_why, "chain longer than the queue");
+}
+END_TEST
+
 /* n times 4 MiB, all the same memory. */
 static void
 big_chain(uint32_t n)
@@ -549,6 +590,7 @@ main(void)
 	tcase_add_test(t, test_chain_buffer_over_region_border_is_split);
 	tcase_add_test(t, test_chain_zero_lengths_are_skipped);
 	tcase_add_test(t, test_chain_of_nothing_works);
+	tcase_add_test(t, test_chain_of_32768_empty_descriptors_works);
 	tcase_add_test(t, test_chain_longer_than_4_gib_breaks);
 	tcase_add_test(t, test_chain_just_below_4_gib_works);
 	tcase_add_test(t, test_chain_with_more_than_small_iovecs_keeps_all);
