@@ -6,21 +6,7 @@
 #include <linux/virtio_pci.h>
 #include <sched.h>
 
-#ifdef __SANITIZE_THREAD__
-#define WITH_TSAN
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN
-#endif
-#endif
-
-#ifdef WITH_TSAN
-/* TSan's own, in gcc's and clang's runtime. */
-void AnnotateIgnoreReadsBegin(const char *file, int line);
-void AnnotateIgnoreReadsEnd(const char *file, int line);
-void AnnotateIgnoreWritesBegin(const char *file, int line);
-void AnnotateIgnoreWritesEnd(const char *file, int line);
-#endif
+#include "support/as_guest.h"
 
 #define RESETS 300u
 #define MOVES  300u
@@ -31,26 +17,6 @@ static uint32_t
 rounds(uint32_t plain, uint32_t soak)
 {
 	return getenv("VCORE_SOAK") ? soak : plain;
-}
-
-/*
- * This thread is the guest, whose stores are races by nature: TSan looks at
- * what the library's threads do to each other only.
- */
-static void
-be_the_guest(bool on)
-{
-#ifdef WITH_TSAN
-	if (on) {
-		AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-		AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-	} else {
-		AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-		AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-	}
-#else
-	(void)on;
-#endif
 }
 
 static _Atomic uint32_t over;
@@ -96,7 +62,7 @@ scribbler(void *arg)
 	uint64_t at = VDRIVER_HEAP, x = 88172645463325252ull;
 	(void)arg;
 
-	be_the_guest(true);
+	as_guest_begin();
 	while (!atomic_load(&over)) {
 		x ^= x << 13;
 		x ^= x >> 7;
@@ -106,7 +72,7 @@ scribbler(void *arg)
 				 (uint16_t)(x & 0x7f), __ATOMIC_RELAXED);
 		scribbles++;
 	}
-	be_the_guest(false);
+	as_guest_end();
 	return NULL;
 }
 
@@ -325,7 +291,7 @@ ring_driver(void *arg)
 	uint64_t end = rounds(50000, 10000000);
 
 	(void)arg;
-	be_the_guest(true);
+	as_guest_begin();
 	for (uint32_t i = 0; i < 100 || scribbles < end; i++) {
 		fresh_memory();
 		if (!vdriver_begin(&d, 0))
@@ -338,7 +304,7 @@ ring_driver(void *arg)
 		}
 		vdriver_run(&env);
 	}
-	be_the_guest(false);
+	as_guest_end();
 	return NULL;
 }
 
