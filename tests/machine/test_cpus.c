@@ -16,7 +16,8 @@ take_event(struct vcore_machine *m, uint32_t kind)
 	ck_assert_int_eq(poll(&p, 1, 30000), 1);
 	VCORE_INIT(&event);
 	ck_assert_int_eq(vcore_machine_next(m, &event), 1);
-	ck_assert_uint_eq(event.kind, kind);
+	ck_assert_msg(event.kind == kind, "event %u of %s: %s", event.kind,
+		      event.object, event.text);
 	return event;
 }
 
@@ -227,6 +228,42 @@ START_TEST(test_eight_vcpus_with_the_split_irqchip)
 }
 END_TEST
 
+static int
+boot_faulting(void *opaque, struct vcore_machine *m)
+{
+	struct kvm_bed bed = { .memory = vcore_machine_memory(m) };
+	struct smp *smp = opaque;
+
+	kvm_bed_load(&bed, GUEST_AP, guest_ap_fault, guest_ap_fault_end);
+	ck_assert_ok(vcore_memory_write(bed.memory, GUEST_POKES, &smp->others,
+					4));
+	return machine_boot(&smp->guest, m);
+}
+
+/* All but the first fault, about at once: one boot, no matter whose it was. */
+START_TEST(test_triple_fault_of_other_vcpus_boots_again)
+{
+	struct smp smp = { { MACHINE_GUEST(smp_all) }, 3 };
+	struct vcore_machine *m = NULL;
+	struct vcore_machine_opts opts;
+	struct vcore_event event;
+
+	machine_opts(&opts, &smp.guest);
+	opts.boot = boot_faulting;
+	opts.boot_opaque = &smp;
+	opts.cpus = 4;
+	ck_assert_ok(vcore_machine_new(&opts, &m));
+	ck_assert_ok(vcore_machine_start(m));
+	for (uint32_t i = 1; i <= 5; i++) {
+		event = take_event(m, VCORE_EVENT_SHUTDOWN);
+		ck_assert_str_ne(event.object, "vcpu0");
+		ck_assert_uint_eq(smp.guest.boots, i + 1);
+	}
+	ck_assert_ok(vcore_machine_stop(m));
+	vcore_machine_unref(m);
+}
+END_TEST
+
 /* Most of them wait for INIT in the kernel: kicks have to get them out. */
 START_TEST(test_vcpus_that_were_never_started_are_paused_and_stopped)
 {
@@ -268,6 +305,7 @@ main(void)
 	tcase_add_test(tc, test_addresses_that_nobody_answers_are_counted);
 	tcase_add_test(tc, test_eight_vcpus_start_by_init_and_sipi);
 	tcase_add_test(tc, test_eight_vcpus_with_the_split_irqchip);
+	tcase_add_test(tc, test_triple_fault_of_other_vcpus_boots_again);
 	tcase_add_test(
 		tc, test_vcpus_that_were_never_started_are_paused_and_stopped);
 	suite_add_tcase(suite, tc);

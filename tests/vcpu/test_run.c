@@ -144,6 +144,69 @@ START_TEST(test_run_string_io_of_4096_elements)
 }
 END_TEST
 
+/*
+ * String I/O from and into what is no memory, and over the end of RAM: each
+ * byte is one access, none is lost, and none goes behind the RAM's end.
+ */
+START_TEST(test_run_string_io_over_the_end_of_memory)
+{
+	struct vcore_range *r1, *r2;
+	struct vcore_vcpu_info info;
+	uint8_t data[2048];
+	struct vcore_exit e;
+	struct kvm_bed bed;
+	struct sink s1, s2;
+	uint32_t i;
+
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	r1 = add_sink(bed.pio, GUEST_PORT, 4, &s1);
+	r2 = add_sink(bed.pio, GUEST_PORT2, 4, &s2);
+	kvm_bed_guest(&bed, edges);
+	ck_assert_uint_eq(run(bed.vcpu, &e), VCORE_EXIT_HALT);
+	ck_assert_uint_eq(s2.calls, 16 + 4096);
+	ck_assert_ok(vcore_memory_read(bed.memory, 0x100000 - 2048, data,
+				       2048));
+	for (i = 0; i < sizeof(data); i++)
+		ck_assert_uint_eq(data[i], (16 + i) & 0xff);
+	ck_assert_uint_eq(s1.len, 16 + 1040);
+	for (i = 0; i < 16; i++)
+		ck_assert_uint_eq(s1.bytes[i], 0xff);
+	ck_assert_mem_eq(s1.bytes + 16, data + 1024, 1024);
+	for (i = 1040; i < 1056; i++)
+		ck_assert_uint_eq(s1.bytes[i], 0xff);
+	VCORE_INIT(&info);
+	ck_assert_ok(vcore_vcpu_get_info(bed.vcpu, &info));
+	ck_assert_uint_ge(info.unclaimed, 4);
+	vcore_range_remove(r1);
+	vcore_range_remove(r2);
+	kvm_bed_free(&bed);
+}
+END_TEST
+
+START_TEST(test_run_every_port_reads_ones_where_nobody_is)
+{
+	struct vcore_range *range;
+	struct vcore_vcpu_info info;
+	struct vcore_exit e;
+	struct kvm_bed bed;
+	uint32_t ones = 0;
+	struct sink s;
+
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	range = add_sink(bed.pio, GUEST_PORT, 4, &s);
+	kvm_bed_guest(&bed, ports);
+	ck_assert_uint_eq(run(bed.vcpu, &e), VCORE_EXIT_HALT);
+	ck_assert_ok(vcore_memory_read(bed.memory, GUEST_DATA, &ones, 4));
+	ck_assert_uint_eq(ones, 65536 - 4);
+	VCORE_INIT(&info);
+	ck_assert_ok(vcore_vcpu_get_info(bed.vcpu, &info));
+	ck_assert_uint_eq(info.unclaimed, 65536 - 4);
+	ck_assert_uint_eq(info.handled, 4);
+	vcore_range_remove(range);
+	kvm_bed_free(&bed);
+}
+END_TEST
+
 START_TEST(test_run_mmio_of_all_widths)
 {
 	static const uint8_t written[] = { 0x11, 0x22, 0x22, 0x33, 0x33, 0x33,
@@ -279,6 +342,8 @@ main(void)
 	tcase_add_test(t, test_run_hello_reaches_the_bus);
 	tcase_add_test(t, test_run_without_bus_returns_io_exits);
 	tcase_add_test(t, test_run_string_io_of_4096_elements);
+	tcase_add_test(t, test_run_string_io_over_the_end_of_memory);
+	tcase_add_test(t, test_run_every_port_reads_ones_where_nobody_is);
 	tcase_add_test(t, test_run_mmio_of_all_widths);
 	tcase_add_test(t, test_run_unclaimed_reads_ones_and_is_counted);
 	tcase_add_test(t, test_run_unclaimed_is_returned_on_request);

@@ -47,6 +47,45 @@ START(string)
 	jmp	1b
 END(string)
 
+/* String I/O whose memory is nobody's, then over the end of 1 MiB of RAM. */
+START(edges)
+	cld
+	movl	$GUEST_MMIO, %edi
+	movl	$GUEST_PORT2, %edx
+	movl	$16, %ecx
+	rep insb
+	movl	$GUEST_MMIO, %esi
+	movl	$GUEST_PORT, %edx
+	movl	$16, %ecx
+	rep outsb
+	movl	$(0x100000 - 2048), %edi
+	movl	$GUEST_PORT2, %edx
+	movl	$4096, %ecx
+	rep insb
+	movl	$(0x100000 - 1024), %esi
+	movl	$GUEST_PORT, %edx
+	movl	$1040, %ecx
+	rep outsb
+1:	hlt
+	jmp	1b
+END(edges)
+
+/* Every port, one byte: how many read as all ones is in DATA. */
+START(ports)
+	xorl	%edx, %edx
+	xorl	%ebx, %ebx
+1:	inb	%dx, %al
+	cmpb	$0xff, %al
+	jne	2f
+	incl	%ebx
+2:	incl	%edx
+	cmpl	$0x10000, %edx
+	jne	1b
+	movl	%ebx, GUEST_DATA
+3:	hlt
+	jmp	3b
+END(ports)
+
 START(mmio)
 	movl	$GUEST_MMIO, %ebx
 	movb	$0x11, (%ebx)

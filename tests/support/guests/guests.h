@@ -31,6 +31,8 @@
 
 GUEST(hello);	/* "hello\n" to GUEST_PORT, byte by byte; hlt */
 GUEST(string);	/* 4096 bytes DATA -> PORT, PORT2 -> DATA2, words too; hlt */
+GUEST(edges);	/* strings from and to nobody, and over the end of RAM; hlt */
+GUEST(ports);	/* in from each port; DATA is how many gave all ones; hlt */
 GUEST(mmio);	/* widths 1, 2, 4 at MMIO, read back and out; hlt */
 GUEST(tight);	/* jmp . */
 GUEST(halt);	/* sti; hlt; again */

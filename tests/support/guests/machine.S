@@ -70,6 +70,27 @@ START(ap_all)
 	jmp	1b
 END(ap_all)
 
+/* To protected mode, where an IDT's limit counts, and an exception. */
+#define AT_AP(label) (GUEST_AP + label - guest_ap_fault)
+START(ap_fault)
+	xorw	%ax, %ax
+	movw	%ax, %ds
+	lgdtl	AT_AP(3f)
+	movl	%cr0, %eax
+	orb	$1, %al
+	movl	%eax, %cr0
+	ljmpl	$0x08, $AT_AP(1f)
+	.code32
+1:	lidt	AT_AP(4f)
+	ud2
+	.balign	8
+2:	.quad	0, 0x00cf9b000000ffff
+3:	.word	15
+	.long	AT_AP(2b)
+4:	.word	0
+	.long	0
+END(ap_fault)
+
 	.code64
 /* A kernel, entered by Linux' 64-bit protocol: %rsi is the zero page. */
 START(kernel)

@@ -29,6 +29,7 @@ GUEST(count);	/* increments GUEST_DATA for ever */
 GUEST(smp_all);	/* INIT, SIPI to all; waits until GUEST_DATA is the number at
 		   GUEST_POKES; 'S' to the serial port; power-off */
 GUEST(ap_all);	/* real mode: increments GUEST_DATA; hlt */
+GUEST(ap_fault);	/* real mode, then protected mode: triple fault */
 GUEST(kernel);	/* says command line, 'R', initrd; reset until booted thrice;
 		   then power-off */
 GUEST(echo);	/* 64 bit: '!', then what comes in, until 'q': power-off */
