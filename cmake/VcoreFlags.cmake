@@ -68,6 +68,10 @@ if(NOT _san STREQUAL "")
 	target_compile_options(vcore_flags INTERFACE "-fsanitize=${_san}"
 		-fno-omit-frame-pointer)
 	target_link_options(vcore_flags INTERFACE "-fsanitize=${_san}")
+	if(_san MATCHES memory)
+		target_compile_options(vcore_flags INTERFACE
+			-fsanitize-memory-track-origins=2)
+	endif()
 	if(_san MATCHES undefined)
 		target_compile_options(vcore_flags INTERFACE
 			-fno-sanitize-recover=undefined)

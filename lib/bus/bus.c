@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/defined.h"
 #include "base/rangemap.h"
 #include "base/rcu.h"
 #include "bus/range.h"
@@ -334,8 +335,10 @@ dispatch(struct vcore_bus *bus, int write, uint64_t addr, uint64_t *val,
 					  memory_order_relaxed);
 		answer = UINT64_MAX;
 	}
-	if (!write)
+	if (!write) {
+		VCORE__DEFINED(&answer, a->len);
 		*val = answer & ones(a->len);
+	}
 	return rc < 0 ? -ENOENT : 0;
 }
 

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/defined.h"
+
 /*
  * What a pointer into guest memory points to. sparse, and clang with
  * -DVCORE__CHECK_GUEST, refuse to dereference or silently convert one.
@@ -76,6 +78,7 @@ static inline void                                                            \
 vcore__guest_store##bits(VCORE__GUEST_PTR *hva, uint##bits##_t value)         \
 {                                                                             \
 	uint##bits##_t *p = vcore__guest_force(hva);                          \
+	VCORE__DEFINED(&value, sizeof(value));                                \
 	__atomic_store_n(p, htole##bits(value), __ATOMIC_RELAXED);            \
 }                                                                             \
 static inline void                                                            \
@@ -83,6 +86,7 @@ vcore__guest_store##bits##_release(VCORE__GUEST_PTR *hva,                     \
 				   uint##bits##_t value)                      \
 {                                                                             \
 	uint##bits##_t *p = vcore__guest_force(hva);                          \
+	VCORE__DEFINED(&value, sizeof(value));                                \
 	__atomic_store_n(p, htole##bits(value), __ATOMIC_RELEASE);            \
 }
 
@@ -106,6 +110,7 @@ vcore__guest_copy_from(void *buf, VCORE__GUEST_PTR *hva, size_t len)
 static inline void
 vcore__guest_copy_to(VCORE__GUEST_PTR *hva, const void *buf, size_t len)
 {
+	VCORE__DEFINED(buf, len);
 	memcpy(vcore__guest_force(hva), buf, len);
 	__asm__ volatile("" : : : "memory");
 }

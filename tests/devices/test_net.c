@@ -356,6 +356,7 @@ run(void *arg)
 {
 	struct runner *r = arg;
 
+	support_asserts_here();
 	ck_assert_ok(vcore_loop_run(r->loop));
 	return NULL;
 }

@@ -256,6 +256,7 @@ read_config(void *arg)
 	uint32_t val;
 	uint32_t *bdf = arg;
 
+	support_asserts_here();
 	(void)vcore_pci_bus_config_read(bus, *bdf, 0, 4, &val);
 	return NULL;
 }
