@@ -53,12 +53,14 @@ support_wait_readable(int fd);
 /*
  * Failure injection (SUPPORT fail_alloc): the nth call, from 1, that this
  * thread makes from the library's or the test's own code (not from inside
- * libc) fails. Calls of other threads pass. No ck_assert between fail_nth() and
- * fail_stop(): Check is linked statically and allocates, too.
+ * libc) fails. Calls of other threads pass. An assertion that fails between
+ * fail_nth() and fail_stop() may end the program without a word: Check is
+ * linked statically and allocates, too.
  */
 #define FAIL_ALLOC  (1u << 0)	/* malloc and its relatives: ENOMEM */
 #define FAIL_SYSTEM (1u << 1)	/* descriptors, mappings, threads */
 #define FAIL_ADVICE (1u << 2)	/* madvise: EINVAL */
+#define FAIL_MORE   (1u << 3)	/* what asks and sets: fstat, bind, ioctl, ... */
 
 void
 fail_nth(uint32_t what, unsigned int n);
@@ -70,6 +72,16 @@ fail_nth_with(uint32_t what, unsigned int n, int error);
 /* No more failing: true if the nth call was reached, and failed. */
 bool
 fail_stop(void);
+
+/* The errno the last call that failed was given, and its name. */
+int
+fail_error(const char **name);
+
+/* Blocks of memory, and bytes of mappings, that are taken now. */
+int64_t
+fail_blocks(void);
+int64_t
+fail_mapped(void);
 
 /*
  * Walk every step: the body runs with the 1st, 2nd, ... call failing, until
