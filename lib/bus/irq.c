@@ -210,6 +210,16 @@ is_level(const struct vcore_irq *irq)
 	return (irq->flags & VCORE_IRQ_LEVEL) != 0;
 }
 
+/* What a chip said, as a text where it was an error. */
+static int
+said(const char *who, int rc)
+{
+	if (rc >= 0)
+		return rc;
+	return vcore__err(NULL, rc, "%s: the irqchip refused: errno %d", who,
+			  -rc);
+}
+
 int
 vcore_irq_raise(struct vcore_irq *irq)
 {
@@ -233,7 +243,7 @@ vcore_irq_raise(struct vcore_irq *irq)
 		rc = raise_locked(irq);
 	}
 	pthread_mutex_unlock(&irq->lock);
-	return rc;
+	return said("vcore_irq_raise", rc);
 }
 
 int
@@ -247,7 +257,7 @@ vcore_irq_deliver(struct vcore_irq *irq)
 	pthread_mutex_lock(&irq->lock);
 	rc = deliver_locked(irq);
 	pthread_mutex_unlock(&irq->lock);
-	return rc;
+	return said("vcore_irq_deliver", rc);
 }
 
 /* With the lock. */
@@ -269,16 +279,18 @@ vcore_irq_set_level(struct vcore_irq *irq, int high)
 				  irq ? "a message" : "irq is NULL");
 	pthread_mutex_lock(&irq->lock);
 	if (irq->level != now) {
-		irq->level = now;
 		if (is_level(irq)) {
 			if (!irq->masked)
 				rc = level_locked(irq, now);
 		} else if (now) {
 			rc = raise_locked(irq);
 		}
+		/* What was refused can be asked for again. */
+		if (rc >= 0)
+			irq->level = now;
 	}
 	pthread_mutex_unlock(&irq->lock);
-	return rc;
+	return said("vcore_irq_set_level", rc);
 }
 
 /* With the lock: tell the chip to stop, or to start and take what gathered. */

@@ -397,7 +397,9 @@ chip_detach(void *opaque, struct vcore_irq *irq)
 	struct vcore__chip_irq *i = vcore_irq_chip_data(irq);
 
 	pthread_mutex_lock(&c->lock);
-	(void)unhook(c, i);
+	/* If KVM refuses, it lets go when the eventfd is closed. */
+	if (unhook(c, i) < 0)
+		atomic_fetch_sub(&c->irqfds, 1);
 	if (i->high)
 		(void)level_locked(c, i, false);
 	if (i->prev) {

@@ -142,7 +142,9 @@ connect(struct vcore_vm *vm, struct vcore_memory *memory,
 
 	rc = vcore__slots_init(&vm->slots, vm->vmfd, memory, vm->log);
 	if (rc)
-		return rc;
+		return vcore__err(vm->log, rc,
+				  "vcore_vm_new: memory can't be followed: %s",
+				  vcore_error_text());
 	vm->memory = vcore_memory_ref(memory);
 	rc = vcore__bells_init(&vm->bells[0], vm, o->pio);
 	if (rc == 0)
