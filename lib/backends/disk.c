@@ -122,6 +122,7 @@ int
 vcore_disk_attach(struct vcore_disk *disk, struct vcore_loop *loop,
 		  void **queue)
 {
+	uint32_t since = vcore__err_count();
 	void *q = NULL;
 	int rc = 0;
 
@@ -132,7 +133,7 @@ vcore_disk_attach(struct vcore_disk *disk, struct vcore_loop *loop,
 		rc = disk->ops.attach(disk->opaque, loop, &q);
 	if (rc == 0)
 		*queue = q;
-	return rc;
+	return vcore__err_from(rc, "vcore_disk_attach", since);
 }
 
 void

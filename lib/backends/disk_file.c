@@ -267,7 +267,7 @@ vcore__disk_new_file(const struct vcore_disk_file_opts *opts,
 		rc = vcore_disk_new(&file_ops, d, file_release, disk);
 	if (rc < 0)
 		disk_put(d);
-	return rc;
+	return vcore__err_name(rc, "vcore_disk_new_file");
 }
 
 int

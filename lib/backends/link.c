@@ -92,6 +92,7 @@ vcore_link_attach(struct vcore_link *link, uint32_t index,
 		  struct vcore_loop *loop, vcore_link_ready_fn ready,
 		  void *opaque, void **queue)
 {
+	uint32_t since = vcore__err_count();
 	void *q = NULL;
 	int rc;
 
@@ -105,7 +106,7 @@ vcore_link_attach(struct vcore_link *link, uint32_t index,
 	rc = link->ops.attach(link->opaque, index, loop, ready, opaque, &q);
 	if (rc == 0)
 		*queue = q;
-	return rc;
+	return vcore__err_from(rc, "vcore_link_attach", since);
 }
 
 void
@@ -118,12 +119,15 @@ vcore_link_detach(struct vcore_link *link, void *queue)
 int
 vcore_link_want(struct vcore_link *link, void *queue, uint32_t events)
 {
+	uint32_t since = vcore__err_count();
+
 	if (link == NULL || (events & ~EVENTS) != 0)
 		return vcore__err(NULL, -EINVAL,
 				  "vcore_link_want: %s, events %#x",
 				  link == NULL ? "link is NULL" : "unknown bit",
 				  events);
-	return link->ops.want(link->opaque, queue, events);
+	return vcore__err_from(link->ops.want(link->opaque, queue, events),
+			       "vcore_link_want", since);
 }
 
 uint32_t
@@ -137,6 +141,8 @@ vcore_link_offloads(struct vcore_link *link)
 int
 vcore_link_set_offloads(struct vcore_link *link, uint32_t rx_offloads)
 {
+	uint32_t since = vcore__err_count();
+
 	if (link == NULL || (rx_offloads & ~vcore_link_offloads(link)) != 0)
 		return vcore__err(NULL, -EINVAL,
 				  "vcore_link_set_offloads: %s, offloads %#x",
@@ -145,7 +151,9 @@ vcore_link_set_offloads(struct vcore_link *link, uint32_t rx_offloads)
 				  rx_offloads);
 	if (link->ops.set_offloads == NULL)
 		return 0;
-	return link->ops.set_offloads(link->opaque, rx_offloads);
+	return vcore__err_from(link->ops.set_offloads(link->opaque,
+						      rx_offloads),
+			       "vcore_link_set_offloads", since);
 }
 
 uint32_t

@@ -444,5 +444,5 @@ vcore_link_new_socket(const char *path, int fd, struct vcore_link **link)
 		rc = vcore_link_new(&socket_ops, s, socket_release, link);
 	if (rc < 0)
 		socket_release(s);
-	return rc;
+	return vcore__err_name(rc, "vcore_link_new_socket");
 }

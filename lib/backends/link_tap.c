@@ -369,5 +369,5 @@ vcore_link_new_tap(const struct vcore_link_tap_opts *opts,
 	}
 	if (rc < 0)
 		tap_release(t);
-	return rc;
+	return vcore__err_name(rc, "vcore_link_new_tap");
 }

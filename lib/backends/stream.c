@@ -100,6 +100,7 @@ int
 vcore_stream_attach(struct vcore_stream *stream, struct vcore_loop *loop,
 		    vcore_stream_ready_fn ready, void *opaque)
 {
+	uint32_t since = vcore__err_count();
 	int rc;
 
 	if (stream == NULL || loop == NULL || ready == NULL)
@@ -111,7 +112,7 @@ vcore_stream_attach(struct vcore_stream *stream, struct vcore_loop *loop,
 	rc = stream->ops.attach(stream->opaque, loop, ready, opaque);
 	if (rc < 0)
 		atomic_store(&stream->attached, 0);
-	return rc;
+	return vcore__err_from(rc, "vcore_stream_attach", since);
 }
 
 void
@@ -126,6 +127,8 @@ vcore_stream_detach(struct vcore_stream *stream)
 int
 vcore_stream_want(struct vcore_stream *stream, uint32_t events)
 {
+	uint32_t since = vcore__err_count();
+
 	if (stream == NULL || (events & ~EVENTS) != 0)
 		return vcore__err(NULL, -EINVAL,
 				  "vcore_stream_want: %s, events %#x",
@@ -135,7 +138,8 @@ vcore_stream_want(struct vcore_stream *stream, uint32_t events)
 	if (atomic_load(&stream->attached) == 0)
 		return vcore__err(NULL, -EBUSY,
 				  "vcore_stream_want: the stream is not attached");
-	return stream->ops.want(stream->opaque, events);
+	return vcore__err_from(stream->ops.want(stream->opaque, events),
+			       "vcore_stream_want", since);
 }
 
 int

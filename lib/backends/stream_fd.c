@@ -391,5 +391,5 @@ vcore_stream_new_fd(int in_fd, int out_fd, struct vcore_stream **stream)
 		rc = vcore_stream_new(&fd_ops, s, fd_release, stream);
 	if (rc < 0)
 		fd_release(s);
-	return rc;
+	return vcore__err_name(rc, "vcore_stream_new_fd");
 }

@@ -43,16 +43,13 @@ open_fd(const char *spec, struct vcore_stream **stream)
 	return vcore_stream_new_fd(in, out, stream);
 }
 
-int
-vcore_stream_open(const char *spec, struct vcore_stream **stream, char *path,
-		  uint32_t path_len)
+static int
+open_spec(const char *spec, struct vcore_stream **stream, char *path,
+	  uint32_t path_len)
 {
 	char name[64] = "";
 	int rc;
 
-	if (spec == NULL || stream == NULL)
-		return vcore__err(NULL, -EINVAL,
-				  "vcore_stream_open: a pointer is NULL");
 	if (path != NULL && path_len > 0)
 		path[0] = '\0';
 	if (strcmp(spec, "null") == 0)
@@ -74,4 +71,15 @@ vcore_stream_open(const char *spec, struct vcore_stream **stream, char *path,
 		path[path_len - 1] = '\0';
 	}
 	return rc;
+}
+
+int
+vcore_stream_open(const char *spec, struct vcore_stream **stream, char *path,
+		  uint32_t path_len)
+{
+	if (spec == NULL || stream == NULL)
+		return vcore__err(NULL, -EINVAL,
+				  "vcore_stream_open: a pointer is NULL");
+	return vcore__err_name(open_spec(spec, stream, path, path_len),
+			       "vcore_stream_open");
 }

@@ -258,7 +258,7 @@ vcore_stream_new_pty(struct vcore_stream **stream, char *path,
 		rc = vcore_stream_new(&pty_ops, p, pty_release, stream);
 	if (rc < 0) {
 		pty_release(p);
-		return rc;
+		return vcore__err_name(rc, "vcore_stream_new_pty");
 	}
 	if (path != NULL)
 		memcpy(path, name, strlen(name) + 1);

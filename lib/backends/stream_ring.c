@@ -205,7 +205,7 @@ vcore_stream_new_ring(uint64_t len, struct vcore_stream **stream)
 		rc = vcore_stream_new(&ring_ops, r, ring_release, stream);
 	if (rc < 0)
 		ring_release(r);
-	return rc;
+	return vcore__err_name(rc, "vcore_stream_new_ring");
 }
 
 int64_t

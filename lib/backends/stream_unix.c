@@ -352,5 +352,5 @@ vcore_stream_new_unix(const char *path, int listen_fd,
 		rc = vcore_stream_new(&unix_ops, u, unix_release, stream);
 	if (rc < 0)
 		unix_release(u);
-	return rc;
+	return vcore__err_name(rc, "vcore_stream_new_unix");
 }

@@ -26,6 +26,24 @@ int
 vcore__err(struct vcore_log *log, int rc, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * A public function whose work was done by another: the text of a negative rc
+ * gets who, the function's name, in front, unless it begins with that. rc is
+ * returned.
+ */
+int
+vcore__err_name(int rc, const char *who);
+
+/*
+ * The same for methods that others implement, and that may say nothing: since
+ * is what vcore__err_count(), this thread's number of texts, was before.
+ */
+int
+vcore__err_from(int rc, const char *who, uint32_t since);
+
+uint32_t
+vcore__err_count(void);
+
 /* Log a line if the level is wanted. log may be NULL. errno is preserved. */
 void
 vcore__log(struct vcore_log *log, uint32_t level, const char *fmt, ...)

@@ -12,6 +12,7 @@
  * a thread ends, so unloading the library can't race with a destructor.
  */
 static _Thread_local char error_text[TEXT_MAX];
+static _Thread_local uint32_t error_count;
 
 uint32_t
 vcore_version(void)
@@ -47,7 +48,33 @@ vcore__err(struct vcore_log *log, int rc, const char *fmt, ...)
 	va_end(ap);
 	vcore__text_clean(text);
 	memcpy(error_text, text, strlen(text) + 1);
+	error_count++;
 	vcore__log_text(log, VCORE_LOG_ERR, text);
 	errno = saved;
 	return rc;
+}
+
+int
+vcore__err_name(int rc, const char *who)
+{
+	size_t len = strlen(who);
+
+	if (rc >= 0 || (strncmp(error_text, who, len) == 0 &&
+			error_text[len] == ':'))
+		return rc;
+	return vcore__err(NULL, rc, "%s: %s", who, error_text);
+}
+
+int
+vcore__err_from(int rc, const char *who, uint32_t since)
+{
+	if (rc < 0 && error_count == since)
+		return vcore__err(NULL, rc, "%s: errno %d", who, -rc);
+	return vcore__err_name(rc, who);
+}
+
+uint32_t
+vcore__err_count(void)
+{
+	return error_count;
 }

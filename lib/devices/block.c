@@ -262,7 +262,7 @@ vcore_block_new(struct vcore_disk *disk, const struct vcore_block_opts *opts,
 	rc = make_virtio(b, &o);
 	if (rc < 0) {
 		block_release(b);
-		return rc;
+		return vcore__err_name(rc, "vcore_block_new");
 	}
 	*virtio = b->virtio;
 	return 0;

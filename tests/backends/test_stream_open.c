@@ -63,7 +63,7 @@ START_TEST(test_closed_fd_is_ebadf)
 	struct vcore_stream *s = NULL;
 
 	ck_assert_error(vcore_stream_open("fd:1000", &s, NULL, 0), -EBADF,
-			"vcore_stream_new_fd");
+			"vcore_stream_open: vcore_stream_new_fd");
 	ck_assert_ptr_null(s);
 }
 END_TEST

@@ -110,6 +110,37 @@ START_TEST(test_set_leaves_the_text_and_returns_the_number)
 }
 END_TEST
 
+/* Whoever was called is named first, once. */
+START_TEST(test_err_name_puts_the_function_in_front)
+{
+	vcore__err(NULL, -EINVAL, "vcore_inner: bad");
+	ck_assert_int_eq(vcore__err_name(0, "vcore_x"), 0);
+	ck_assert_str_eq(vcore_error_text(), "vcore_inner: bad");
+	ck_assert_int_eq(vcore__err_name(-EINVAL, "vcore_in"), -EINVAL);
+	ck_assert_str_eq(vcore_error_text(), "vcore_in: vcore_inner: bad");
+	ck_assert_int_eq(vcore__err_name(-EINVAL, "vcore_in"), -EINVAL);
+	ck_assert_str_eq(vcore_error_text(), "vcore_in: vcore_inner: bad");
+}
+END_TEST
+
+/* A method of somebody else that failed without a word. */
+START_TEST(test_err_from_does_not_repeat_an_old_text)
+{
+	uint32_t since;
+
+	vcore__err(NULL, -EINVAL, "vcore_old: bad");
+	since = vcore__err_count();
+	ck_assert_int_eq(vcore__err_from(0, "vcore_x", since), 0);
+	ck_assert_str_eq(vcore_error_text(), "vcore_old: bad");
+	ck_assert_int_eq(vcore__err_from(-EIO, "vcore_x", since), -EIO);
+	ck_assert_str_eq(vcore_error_text(), "vcore_x: errno 5");
+	since = vcore__err_count();
+	vcore__err(NULL, -EIO, "my_disk: gone");
+	ck_assert_int_eq(vcore__err_from(-EIO, "vcore_x", since), -EIO);
+	ck_assert_str_eq(vcore_error_text(), "vcore_x: my_disk: gone");
+}
+END_TEST
+
 START_TEST(test_each_thread_has_its_own_text)
 {
 	pthread_t thread;
@@ -136,6 +167,8 @@ main(void)
 	tcase_add_test(t, test_err_preserves_errno);
 	tcase_add_test(t, test_err_logs_at_level_err);
 	tcase_add_test(t, test_set_leaves_the_text_and_returns_the_number);
+	tcase_add_test(t, test_err_name_puts_the_function_in_front);
+	tcase_add_test(t, test_err_from_does_not_repeat_an_old_text);
 	tcase_add_test(t, test_each_thread_has_its_own_text);
 	suite_add_tcase(suite, t);
 	return support_run(suite);

@@ -41,7 +41,8 @@ record(struct fake_kvm *f, int fd, unsigned long request, void *arg,
 	c->fd = fd;
 	c->arg = (uintptr_t)arg;
 	*call = c;
-	if (f->fail_at && --f->fail_at == 0) {
+	if (f->fail_at && !(f->spare_run && request == KVM_RUN) &&
+	    --f->fail_at == 0) {
 		f->failed = true;
 		return -error;
 	}

@@ -55,6 +55,7 @@ struct fake_kvm {
 	uint32_t fail_at;
 	unsigned long fail_request;
 	int fail_error;			/* positive; default ENOMEM */
+	bool spare_run;			/* KVM_RUN is not among the n */
 	bool failed;			/* it came to that */
 	/* What the kernel holds. */
 	struct kvm_regs regs;
