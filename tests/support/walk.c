@@ -92,6 +92,7 @@ begin(const struct walk *w, const struct failing *f)
 	if (f->ioctl) {
 		fake_kvm_clear(w->kvm);
 		w->kvm->failed = false;
+		w->kvm->spare_run = true;
 		w->kvm->fail_error = EREMOTEIO;
 		w->kvm->fail_at = f->n;
 	} else {
