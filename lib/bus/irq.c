@@ -81,9 +81,25 @@ hooked(const struct vcore_irq *irq, int rc)
 	return rc > 0 || !irq->chip->ops.raise ? VCORE__IRQ_HOOKED : 0;
 }
 
+/* Why a chip refuses an irq: its own text, if it left one. */
+static int
+refused(const struct vcore_irq *irq, int rc, uint32_t since)
+{
+	bool line = (irq->flags & VCORE_IRQ_LINE) != 0;
+	const char *what = line ? "line" : "message of";
+	uint32_t number = line ? irq->gsi : irq->devid;
+
+	if (vcore__err_count() != since)
+		return vcore__err(NULL, rc, "vcore_irq_new: %s %u: %s", what,
+				  number, vcore_error_text());
+	return vcore__err(NULL, rc, "vcore_irq_new: %s %u: errno %d", what,
+			  number, -rc);
+}
+
 static int
 attach(struct vcore_irq *irq)
 {
+	uint32_t since = vcore__err_count();
 	struct vcore_irqchip *chip = irq->chip;
 	int rc = 0;
 
@@ -91,12 +107,7 @@ attach(struct vcore_irq *irq)
 		rc = chip->ops.attach(chip->opaque, irq, irq->fd, irq->gsi,
 				      irq->flags);
 	if (rc < 0)
-		return vcore__err(NULL, rc, "vcore_irq_new: %s %u: errno %d",
-				  irq->flags & VCORE_IRQ_LINE ? "line" :
-								"message of",
-				  irq->flags & VCORE_IRQ_LINE ? irq->gsi :
-								irq->devid,
-				  -rc);
+		return refused(irq, rc, since);
 	atomic_store(&irq->state, irq->flags & VCORE_IRQ_LINE ?
 					  hooked(irq, rc) :
 					  VCORE__IRQ_MASKED);
@@ -199,9 +210,15 @@ raise_locked(struct vcore_irq *irq)
 static int
 deliver_locked(struct vcore_irq *irq)
 {
+	int rc;
+
 	if (state(irq) || !drain(irq))
 		return 0;
-	return raise_locked(irq);
+	rc = raise_locked(irq);
+	/* What was refused is still to be delivered. */
+	if (rc < 0)
+		gather(irq);
+	return rc;
 }
 
 static bool

@@ -332,6 +332,33 @@ raise_irq(void)
 	return vcore_irq_raise(irq);
 }
 
+/* KVM has no irqfds: what others write is delivered by a call. */
+static void
+with_unheard(void)
+{
+	const uint64_t one = 1;
+
+	fake.caps[KVM_CAP_IRQFD] = 0;
+	with_message();
+	fake.caps[KVM_CAP_IRQFD] = 1;
+	ck_assert_ok(set_message());
+	ck_assert_int_eq(write(vcore_irq_fd(irq), &one, sizeof(one)),
+			 sizeof(one));
+}
+
+static int
+deliver(void)
+{
+	return vcore_irq_deliver(irq);
+}
+
+static void
+check_delivered(bool done)
+{
+	if (done)
+		ck_assert_int_eq(fake_kvm_last(&fake, KVM_SIGNAL_MSI)->rc, 0);
+}
+
 /* vCPUs: an id's descriptor stays with its VM, so each run has a new VM. */
 static int
 new_vcpu(void)
@@ -428,6 +455,54 @@ static int
 interrupt(void)
 {
 	return vcore_vcpu_nmi(vcpu);
+}
+
+static int
+get_regs(void)
+{
+	struct vcore_regs regs;
+
+	return vcore_vcpu_get_regs(vcpu, &regs);
+}
+
+static int
+get_sregs(void)
+{
+	struct vcore_sregs sregs;
+
+	return vcore_vcpu_get_sregs(vcpu, &sregs);
+}
+
+static int
+get_msrs(void)
+{
+	struct vcore_msr msr = { .index = 0x174 };
+
+	return vcore_vcpu_get_msrs(vcpu, &msr, 1);
+}
+
+static int
+get_mp_state(void)
+{
+	uint32_t state;
+
+	return vcore_vcpu_get_mp_state(vcpu, &state);
+}
+
+/* Interrupts go into a vCPU itself where there is no irqchip. */
+static void
+with_bare_vcpu(void)
+{
+	irqchip = VCORE_VM_IRQCHIP_NONE;
+	make_vm_parts();
+	ck_assert_ok(new_vm());
+	ck_assert_ok(new_vcpu());
+}
+
+static int
+inject(void)
+{
+	return vcore_vcpu_interrupt(vcpu, 0x41);
 }
 
 static int
@@ -535,6 +610,8 @@ static const struct walk vm_cases[] = {
 	  .check = check_masked, .after = without_irq, ON_FAKE, .least = 1 },
 	{ WALK(vcore_irq_set_level), .before = with_level,
 	  .call = set_level, .check = check_level, .after = without_irq, ON_FAKE, .least = 1 },
+	{ WALK(vcore_irq_deliver), .before = with_unheard,
+	  .call = deliver, .check = check_delivered, .after = without_irq, ON_FAKE, .least = 1 },
 	{ WALK(vcore_irq_raise), .before = with_message, .call = raise_irq,
 	  .after = without_irq, ON_FAKE },
 };
@@ -559,6 +636,16 @@ static const struct walk vcpu_cases[] = {
 	  .call = set_mp_state, .after = without_vcpu, ON_FAKE, .least = 1 },
 	{ WALK(vcore_vcpu_nmi), .before = with_vcpu, .call = interrupt,
 	  .after = without_vcpu, ON_FAKE, .least = 1 },
+	{ WALK(vcore_vcpu_interrupt), .before = with_bare_vcpu,
+	  .call = inject, .after = without_vcpu, ON_FAKE },
+	{ WALK(vcore_vcpu_get_regs), .before = with_vcpu, .call = get_regs,
+	  .after = without_vcpu, ON_FAKE, .least = 1 },
+	{ WALK(vcore_vcpu_get_sregs), .before = with_vcpu,
+	  .call = get_sregs, .after = without_vcpu, ON_FAKE, .least = 1 },
+	{ WALK(vcore_vcpu_get_msrs), .before = with_vcpu, .call = get_msrs,
+	  .after = without_vcpu, ON_FAKE, .least = 1 },
+	{ WALK(vcore_vcpu_get_mp_state), .before = with_vcpu,
+	  .call = get_mp_state, .after = without_vcpu, ON_FAKE, .least = 1 },
 	{ WALK(vcore_vcpu_reset), .before = with_vcpu, .call = reset_vcpu,
 	  .after = without_vcpu, ON_FAKE, .least = 5 },
 	{ WALK(vcore_cpuid_new), .before = before_host, .call = new_cpuid,
