@@ -370,7 +370,10 @@ chip_attach(void *opaque, struct vcore_irq *irq, int fd, uint32_t gsi,
 	    gsi >= VCORE__CHIP_PINS)
 		return -EINVAL;
 	/* Lines end at KVM's IOAPIC or at the one in user space. */
-	if ((flags & VCORE_IRQ_LINE) ? c->split : !c->routing)
+	if (!(flags & VCORE_IRQ_LINE) && !c->routing)
+		return vcore__err(NULL, -EOPNOTSUPP,
+				  "KVM lacks KVM_CAP_IRQ_ROUTING");
+	if ((flags & VCORE_IRQ_LINE) && c->split)
 		return -EOPNOTSUPP;
 	if ((flags & VCORE_IRQ_PIN) && !c->split)
 		return -EOPNOTSUPP;

@@ -331,10 +331,10 @@ vcore_machine_run(struct vcore_machine *m)
 		rc = start(m, who);
 	vcore__machine_leave(m);
 	if (rc < 0)
-		return rc;
+		return vcore__machine_error(m, rc, who);
 	/* Others may stop it and let go of it meanwhile. */
 	vcore_machine_ref(m);
-	rc = serve(m);
+	rc = vcore__machine_error(m, serve(m), who);
 	/* Another thread may be in here, too, and has not seen that event. */
 	if (m->state == VCORE_MACHINE_OFF)
 		vcore_machine_quit(m);

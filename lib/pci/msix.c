@@ -181,7 +181,7 @@ make_irqs(struct vcore_pci *pci, uint32_t vectors)
 	o.devid = pci->slot << 3;
 	pci->vector = calloc(vectors, sizeof(*pci->vector));
 	if (!pci->vector)
-		return -ENOMEM;
+		return vcore__err(NULL, -ENOMEM, "no memory");
 	for (uint32_t i = 0; i < vectors; i++) {
 		rc = vcore_irq_new(pci->bus->irqchip, &o, &pci->vector[i].irq);
 		if (rc < 0)
@@ -229,8 +229,8 @@ vcore__msix_init(struct vcore_pci *pci, uint32_t vectors, uint32_t bar)
 	rc = make_irqs(pci, vectors);
 	if (rc < 0)
 		return vcore__err(NULL, rc,
-				  "vcore_pci_new: %u vectors: errno %d",
-				  vectors, -rc);
+				  "vcore_pci_new: %u vectors: %s", vectors,
+				  vcore_error_text());
 	rc = vcore_pci_add_bar(pci, bar, round_up(pci->pba + pba_len), 0,
 			       &msix_ops, pci);
 	if (rc < 0)

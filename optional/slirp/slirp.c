@@ -400,6 +400,17 @@ make_link(const struct vcore_slirp_opts *o)
 	return NULL;
 }
 
+static int
+new_link(struct user_link *l, struct vcore_link **link)
+{
+	int rc = vcore_link_new(&user_ops, l, user_release, link);
+
+	if (rc < 0)
+		return user_fail(rc, "vcore_slirp_new: %s",
+				 vcore_error_text());
+	return 0;
+}
+
 int
 vcore_slirp_new(const struct vcore_slirp_opts *opts, struct vcore_link **link)
 {
@@ -420,7 +431,7 @@ vcore_slirp_new(const struct vcore_slirp_opts *opts, struct vcore_link **link)
 	/* What listens for others is not the guest's. */
 	l->flows_max = l->flows + (o.max_flows ? o.max_flows : USER_FLOWS);
 	if (rc == 0)
-		rc = vcore_link_new(&user_ops, l, user_release, link);
+		rc = new_link(l, link);
 	if (rc < 0)
 		user_release(l);
 	return rc;

@@ -455,7 +455,10 @@ vcore_uring_new(const struct vcore_uring_opts *opts, struct vcore_disk **disk)
 		return rc;
 	}
 	rc = vcore_disk_new(&uring_ops, d, uring_release, disk);
-	if (rc < 0)
+	if (rc < 0) {
 		disk_put(d);
-	return rc;
+		return vcore__uring_error(rc, "vcore_uring_new: %s",
+					  vcore_error_text());
+	}
+	return 0;
 }

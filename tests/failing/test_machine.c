@@ -289,6 +289,20 @@ next(void)
 	return vcore_machine_next(machine, &event);
 }
 
+/* A machine that is asked to stop before it starts. */
+static void
+to_be_stopped(void)
+{
+	startable();
+	vcore_machine_quit(machine);
+}
+
+static int
+run(void)
+{
+	return vcore_machine_run(machine);
+}
+
 #define ON_FAKE .kvm = &fake
 
 static const struct walk make_cases[] = {
@@ -336,6 +350,8 @@ static const struct walk state_cases[] = {
 	{ WALK(vcore_machine_stop), .before = running, .call = stop,
 	  .check = check_stop, .after = without_machine, ON_FAKE,
 	  .least = 1 },
+	{ WALK(vcore_machine_run), .before = to_be_stopped, .call = run,
+	  .after = without_machine, ON_FAKE, .least = 1 },
 	{ WALK(vcore_machine_next), .before = running, .call = next,
 	  .check = check_stop, .after = without_machine, ON_FAKE,
 	  .least = 1 },

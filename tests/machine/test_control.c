@@ -291,7 +291,7 @@ START_TEST(test_guest_reset_that_cannot_boot_returns_eio_from_run)
 	machine_opts(&opts, &guest);
 	opts.boot = boot_fails_later;
 	ck_assert_ok(vcore_machine_new(&opts, &m));
-	ck_assert_error(vcore_machine_run(m), -EIO, "vcore_machine_next");
+	ck_assert_error(vcore_machine_run(m), -EIO, "vcore_machine_run");
 	ck_assert_int_eq(vcore_machine_state(m), VCORE_MACHINE_OFF);
 	vcore_machine_unref(m);
 }
