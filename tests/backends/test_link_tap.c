@@ -13,7 +13,6 @@
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "support/own_network.h"
 #include "support/ready.h"
 
 #define SKIPPED 77
@@ -366,42 +366,6 @@ START_TEST(test_without_tun_is_enoent)
 	ck_assert_ptr_null(l);
 }
 END_TEST
-
-static void
-write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		(void)0;
-	close(fd);
-}
-
-/* 0 if this process may now make interfaces that nobody else sees. */
-static int
-enter_own_network(void)
-{
-	char map[32];
-	unsigned uid = getuid(), gid = getgid();
-	int fd, rc;
-
-	rc = unshare(CLONE_NEWNET);
-	if (rc < 0) {
-		rc = unshare(CLONE_NEWUSER | CLONE_NEWNET);
-		snprintf(map, sizeof(map), "0 %u 1", uid);
-		write_file("/proc/self/uid_map", map);
-		write_file("/proc/self/setgroups", "deny");
-		snprintf(map, sizeof(map), "0 %u 1", gid);
-		write_file("/proc/self/gid_map", map);
-	}
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	if (rc < 0 || fd < 0)
-		return -1;
-	close(fd);
-	return 0;
-}
 
 int
 main(void)

@@ -178,6 +178,18 @@ check_remove(bool done)
 }
 
 static int
+pin(void)
+{
+	struct vcore_pin p;
+	struct iovec iov;
+	int rc = vcore_memory_pin(memory, 0, PAGE, 0, &iov, 1, &p);
+
+	if (rc >= 0)
+		vcore_memory_unpin(memory, &p);
+	return rc;
+}
+
+static int
 change_new(void)
 {
 	return vcore_memory_change_new(memory, &change);
@@ -260,6 +272,8 @@ static const struct walk cases[] = {
 	{ WALK(vcore_memory_remove), .before = before_remove,
 	  .call = take_out, .check = check_remove, .after = after_add,
 	  .least = 2 },
+	{ WALK(vcore_memory_pin), .before = before_remove, .call = pin,
+	  .after = after_add },
 	{ WALK(vcore_memory_change_new), .before = before_add,
 	  .call = change_new, .undo = change_free, .after = after_add,
 	  .least = 1 },

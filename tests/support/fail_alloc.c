@@ -84,9 +84,8 @@ __wrap__mark_point(const char *file, int line)
 	failing = was;
 }
 
-/* Count a call of this sort; true, with errno, if it is to fail. */
-static bool
-fails(uint32_t what, int error, const char *name)
+bool
+fail_now(uint32_t what, int error, const char *name)
 {
 	if (!(failing & what) || --left > 0)
 		return false;
@@ -104,7 +103,7 @@ fails(uint32_t what, int error, const char *name)
 	type __wrap_##name params;                       \
 	type __wrap_##name params                        \
 	{                                                \
-		if (fails(what, error, #name))           \
+		if (fail_now(what, error, #name))           \
 			return bad;                      \
 		return __real_##name args;               \
 	}
@@ -116,7 +115,7 @@ fails(uint32_t what, int error, const char *name)
 	type __wrap_##name params                        \
 	{                                                \
 		type new_;                               \
-		if (fails(FAIL_ALLOC, ENOMEM, #name))    \
+		if (fail_now(FAIL_ALLOC, ENOMEM, #name))    \
 			return NULL;                     \
 		new_ = __real_##name args;               \
 		if (new_ != NULL)                        \
@@ -191,7 +190,7 @@ __wrap_posix_memalign(void **p, size_t align, size_t n)
 {
 	int rc;
 
-	if (fails(FAIL_ALLOC, ENOMEM, "posix_memalign"))
+	if (fail_now(FAIL_ALLOC, ENOMEM, "posix_memalign"))
 		return ENOMEM;
 	rc = __real_posix_memalign(p, align, n);
 	if (rc == 0)
@@ -204,7 +203,7 @@ __wrap_realloc(void *old, size_t n)
 {
 	void *new;
 
-	if (fails(FAIL_ALLOC, ENOMEM, "realloc"))
+	if (fail_now(FAIL_ALLOC, ENOMEM, "realloc"))
 		return NULL;
 	new = __real_realloc(old, n);
 	if (old == NULL && new != NULL)
@@ -226,7 +225,7 @@ __wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off)
 {
 	void *new;
 
-	if (fails(FAIL_SYSTEM, ENOMEM, "mmap"))
+	if (fail_now(FAIL_SYSTEM, ENOMEM, "mmap"))
 		return MAP_FAILED;
 	new = __real_mmap(p, n, prot, flags, fd, off);
 	if (new != MAP_FAILED && !(flags & MAP_FIXED))
@@ -249,7 +248,7 @@ __wrap_fcntl(int fd, int cmd, ...)
 	va_list ap;
 	void *arg;
 
-	if (fails(makes ? FAIL_SYSTEM : FAIL_MORE, makes ? EMFILE : EPERM,
+	if (fail_now(makes ? FAIL_SYSTEM : FAIL_MORE, makes ? EMFILE : EPERM,
 		  "fcntl"))
 		return -1;
 	va_start(ap, cmd);
@@ -264,7 +263,7 @@ __wrap_open(const char *path, int flags, ...)
 	va_list ap;
 	int mode;
 
-	if (fails(FAIL_SYSTEM, EMFILE, "open"))
+	if (fail_now(FAIL_SYSTEM, EMFILE, "open"))
 		return -1;
 	va_start(ap, flags);
 	mode = va_arg(ap, int);
@@ -278,7 +277,7 @@ __wrap_ioctl(int fd, unsigned long request, ...)
 	va_list ap;
 	void *arg;
 
-	if (fails(FAIL_MORE, ENXIO, "ioctl"))
+	if (fail_now(FAIL_MORE, ENXIO, "ioctl"))
 		return -1;
 	va_start(ap, request);
 	arg = va_arg(ap, void *);

@@ -77,6 +77,12 @@ fail_stop(void);
 int
 fail_error(const char **name);
 
+/*
+ * For wrappers: count a call of this sort; true, with errno, if it is to fail.
+ */
+bool
+fail_now(uint32_t what, int error, const char *name);
+
 /* Blocks of memory, and bytes of mappings, that are taken now. */
 int64_t
 fail_blocks(void);
