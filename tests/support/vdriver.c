@@ -95,7 +95,11 @@ address_of(struct vcore_region *region)
 static void
 make_memory(struct vdriver_env *env)
 {
-	need(vcore_memory_new(NULL, &env->memory) == 0, "memory");
+	struct vcore_memory_opts o;
+
+	VCORE_INIT(&o);
+	o.events = env->events;
+	need(vcore_memory_new(&o, &env->memory) == 0, "memory");
 	env->low = add_region(env, 0, VDRIVER_SEAM, 0);
 	env->high = add_region(env, VDRIVER_SEAM, VDRIVER_RAM - VDRIVER_SEAM,
 			       0);
@@ -144,11 +148,11 @@ vdriver_env_init(struct vdriver_env *env, uint32_t flags)
 	struct vcore_log_opts log;
 
 	memset(env, 0, sizeof(*env));
+	need(vcore_events_new(NULL, &env->events) == 0, "events");
 	make_memory(env);
 	make_buses(env);
 	VCORE_INIT(&loop);
 	need(vcore_loop_new(&loop, &env->loop) == 0, "loop");
-	need(vcore_events_new(NULL, &env->events) == 0, "events");
 	VCORE_INIT(&log);
 	log.message = count_line;
 	log.opaque = env;
