@@ -271,6 +271,22 @@ dispatch(struct vcore_loop *loop, int timeout_ms)
 	return called;
 }
 
+/* Become the owner for one dispatch. The caller holds a reference. */
+static int
+dispatch_as_owner(struct vcore_loop *loop, int timeout_ms)
+{
+	int rc;
+
+	if (atomic_exchange(&loop->busy, 1))
+		return vcore__err(loop->log, -EBUSY,
+				  "vcore_loop_dispatch: another thread is in");
+	enter(loop);
+	rc = dispatch(loop, timeout_ms);
+	leave(loop);
+	atomic_store(&loop->busy, 0);
+	return rc;
+}
+
 int
 vcore_loop_dispatch(struct vcore_loop *loop, int32_t timeout_ms)
 {
@@ -286,14 +302,8 @@ vcore_loop_dispatch(struct vcore_loop *loop, int32_t timeout_ms)
 	if (vcore_loop_is_owner(loop) || (current && timeout_ms != 0))
 		return vcore__err(loop->log, -EDEADLK,
 				  "vcore_loop_dispatch: in a loop's callback");
-	if (atomic_exchange(&loop->busy, 1))
-		return vcore__err(loop->log, -EBUSY,
-				  "vcore_loop_dispatch: another thread is in");
 	vcore_loop_ref(loop);
-	enter(loop);
-	rc = dispatch(loop, timeout_ms);
-	leave(loop);
-	atomic_store(&loop->busy, 0);
+	rc = dispatch_as_owner(loop, timeout_ms);
 	vcore_loop_unref(loop);
 	return rc;
 }
@@ -310,7 +320,7 @@ vcore_loop_run(struct vcore_loop *loop)
 				  "vcore_loop_run: in a loop's callback");
 	vcore_loop_ref(loop);
 	while (rc >= 0 && !atomic_exchange(&loop->quit, 0))
-		rc = vcore_loop_dispatch(loop, -1);
+		rc = dispatch_as_owner(loop, -1);
 	vcore_loop_unref(loop);
 	return rc < 0 ? rc : 0;
 }
