@@ -199,7 +199,7 @@ vcore_disk_open_file(const struct vcore_disk_file_opts *opts,
 	rc = VCORE__SIZED("vcore_disk_open_file: opts", &o, pool, opts);
 	if (rc == 0)
 		rc = vcore__file_open(&f, &o, "vcore_disk_open_file");
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	vcore__file_limits(&f, &l);
 	rc = vcore__sized_return(limits,

@@ -442,7 +442,7 @@ vcore_link_new_socket(const char *path, int fd, struct vcore_link **link)
 	rc = path != NULL ? connect_to(s, path) : take_fd(s, fd);
 	if (rc == 0)
 		rc = vcore_link_new(&socket_ops, s, socket_release, link);
-	if (rc < 0)
+	if (rc != 0)
 		socket_release(s);
 	return vcore__err_name(rc, "vcore_link_new_socket");
 }

@@ -389,7 +389,7 @@ vcore_stream_new_fd(int in_fd, int out_fd, struct vcore_stream **stream)
 		rc = open_end(&s->out, out_fd, "out");
 	if (rc == 0)
 		rc = vcore_stream_new(&fd_ops, s, fd_release, stream);
-	if (rc < 0)
+	if (rc != 0)
 		fd_release(s);
 	return vcore__err_name(rc, "vcore_stream_new_fd");
 }

@@ -26,6 +26,18 @@ int
 vcore__err(struct vcore_log *log, int rc, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+#if defined(__clang_analyzer__) || defined(VCORE__ANALYZE)
+/* Analysers see one file at a time: that a failure is one has to be said. */
+#define vcore__err(log, rc, ...)                                 \
+	__extension__({                                          \
+		const int vcore__rc = (rc);                      \
+		(void)vcore__err((log), vcore__rc, __VA_ARGS__); \
+		if (vcore__rc >= 0)                              \
+			__builtin_unreachable();                 \
+		vcore__rc;                                       \
+	})
+#endif
+
 /*
  * A public function whose work was done by another: the text of a negative rc
  * gets who, the function's name, in front, unless it begins with that. rc is

@@ -34,6 +34,9 @@ vcore_error_set(int rc, const char *text)
 	return vcore__err(NULL, rc, "%s", text != NULL ? text : "");
 }
 
+/* Analysers have it as a macro, too. */
+#undef vcore__err
+
 int
 vcore__err(struct vcore_log *log, int rc, const char *fmt, ...)
 {

@@ -169,7 +169,7 @@ vcore_loop_add(struct vcore_loop *loop, const struct vcore_source_opts *opts,
 		*source = s;
 	}
 	pthread_mutex_unlock(&loop->lock);
-	if (rc < 0)
+	if (rc != 0)
 		free(s);
 	return rc;
 }

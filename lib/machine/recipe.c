@@ -149,17 +149,19 @@ vcore_recipe_number(struct vcore_recipe *recipe, const char *key, uint64_t max,
 		    uint64_t *value)
 {
 	const char *text = vcore_recipe_get(recipe, key);
-	unsigned long long n;
+	unsigned long long n = 0;
+	int shift = -1, base;
 	char *end;
-	int shift, base;
 
 	if (text == NULL)
 		return 0;
 	errno = 0;
 	base = strncmp(text, "0x", 2) == 0 ? 16 : 10;
 	/* strtoull() takes a sign and leading blanks; a recipe does not. */
-	n = isdigit((unsigned char)text[0]) ? strtoull(text, &end, base) : 0;
-	shift = isdigit((unsigned char)text[0]) ? suffix_shift(end) : -1;
+	if (isdigit((unsigned char)text[0])) {
+		n = strtoull(text, &end, base);
+		shift = suffix_shift(end);
+	}
 	if (shift < 0 || errno != 0 || n > max >> shift)
 		return vcore__err(NULL, -EINVAL,
 				  "vcore_recipe_number: '%s=%s' of recipe '%s' is not a number up to %llu",

@@ -285,7 +285,7 @@ vcore_pci_add_doorbell(struct vcore_pci *pci, uint32_t bar,
 			map_bell(pci, bell);
 	}
 	pthread_mutex_unlock(&pci->lock);
-	if (rc < 0) {
+	if (rc != 0) {
 		close(bell->efd);
 		free(bell);
 	}

@@ -149,6 +149,7 @@ vcore_pci_unref(struct vcore_pci *pci)
 					      memory_order_acq_rel) != 1)
 		return;
 	leave(pci);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): users held one of refs */
 	put(pci);
 }
 
@@ -158,6 +159,7 @@ vcore_pci_remove(struct vcore_pci *pci)
 	if (!pci)
 		return;
 	leave(pci);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the caller holds users */
 	vcore_pci_unref(pci);
 }
 
