@@ -12,7 +12,7 @@
 
 static int
 set_slot(struct vcore__slots *s, const struct vcore__slot *slot, uint64_t len,
-	 const void *hva)
+	 VCORE__GUEST_PTR *hva)
 {
 	struct kvm_userspace_memory_region r = {
 		.slot = slot->id,

@@ -86,13 +86,19 @@ find(const struct vcore_memory *m, struct vcore__memory_user *u, uint64_t gpa)
 	return e;
 }
 
+/* Part of a region: not an iovec, which would forget what it points to. */
+struct piece {
+	VCORE__GUEST_PTR *hva;
+	uint64_t len;
+};
+
 /*
  * The next piece of [*gpa, *gpa + *len) that lies in one region, and step
  * behind it. *len is not 0. 0, -EFAULT.
  */
 static int
 next_piece(const struct vcore_memory *m, struct vcore__memory_user *u,
-	   uint64_t *gpa, uint64_t *len, struct iovec *piece, bool write)
+	   uint64_t *gpa, uint64_t *len, struct piece *piece, bool write)
 {
 	const struct vcore__map_entry *e;
 	uint64_t offset, n;
@@ -104,8 +110,8 @@ next_piece(const struct vcore_memory *m, struct vcore__memory_user *u,
 	n = e->span.len - offset;
 	if (n > *len)
 		n = *len;
-	piece->iov_base = (char *)e->span.hva + offset;
-	piece->iov_len = n;
+	piece->hva = vcore__guest_at(e->span.hva, offset);
+	piece->len = n;
 	*len -= n;
 	/* To wrap to 0 is fine only where nothing is left. */
 	return vcore__add_overflow(*gpa, n, gpa) && *len ? -EFAULT : 0;
@@ -116,7 +122,8 @@ vcore__map_iov(const struct vcore_memory *m, struct vcore__memory_user *u,
 	       uint64_t gpa, uint64_t len, bool write, struct iovec *iov,
 	       uint32_t max)
 {
-	struct iovec piece, *last = NULL;
+	struct iovec *last = NULL;
+	struct piece piece;
 	uint32_t n = 0;
 	int rc;
 
@@ -124,15 +131,15 @@ vcore__map_iov(const struct vcore_memory *m, struct vcore__memory_user *u,
 		rc = next_piece(m, u, &gpa, &len, &piece, write);
 		if (rc < 0)
 			return rc;
-		if (last && (char *)last->iov_base + last->iov_len ==
-			    (char *)piece.iov_base) {
-			last->iov_len += piece.iov_len;
+		if (last && (uintptr_t)last->iov_base + last->iov_len ==
+			    (uintptr_t)piece.hva) {
+			last->iov_len += piece.len;
 			continue;
 		}
 		if (n == max || n == INT32_MAX)
 			return -ENOSPC;
 		last = &iov[n++];
-		*last = piece;
+		*last = vcore__guest_iov(piece.hva, piece.len);
 	}
 	return (int)n;
 }
@@ -156,14 +163,14 @@ vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
 	offset = gpa - e->span.gpa;
 	if (len > e->span.len - offset)
 		return NULL;
-	return (VCORE__GUEST_PTR *)((uintptr_t)e->span.hva + offset);
+	return vcore__guest_at(e->span.hva, offset);
 }
 
 static int
 copy_from(const struct vcore_memory *m, struct vcore__memory_user *u,
 	  uint64_t gpa, void *buf, uint64_t len)
 {
-	struct iovec piece;
+	struct piece piece;
 	char *to = buf;
 	int rc;
 
@@ -171,10 +178,8 @@ copy_from(const struct vcore_memory *m, struct vcore__memory_user *u,
 		rc = next_piece(m, u, &gpa, &len, &piece, false);
 		if (rc < 0)
 			return rc;
-		vcore__guest_copy_from(to, (VCORE__GUEST_PTR *)
-				       (uintptr_t)piece.iov_base,
-				       piece.iov_len);
-		to += piece.iov_len;
+		vcore__guest_copy_from(to, piece.hva, piece.len);
+		to += piece.len;
 	}
 	return 0;
 }
@@ -184,17 +189,15 @@ copy_to(const struct vcore_memory *m, struct vcore__memory_user *u,
 	uint64_t gpa, const void *buf, uint64_t len)
 {
 	const char *from = buf;
-	struct iovec piece;
+	struct piece piece;
 	int rc;
 
 	while (len) {
 		rc = next_piece(m, u, &gpa, &len, &piece, true);
 		if (rc < 0)
 			return rc;
-		vcore__guest_copy_to((VCORE__GUEST_PTR *)
-				     (uintptr_t)piece.iov_base, from,
-				     piece.iov_len);
-		from += piece.iov_len;
+		vcore__guest_copy_to(piece.hva, from, piece.len);
+		from += piece.len;
 	}
 	return 0;
 }
@@ -264,7 +267,7 @@ vcore_memory_fill(struct vcore_memory *memory, uint64_t gpa, uint8_t byte,
 		  uint64_t len)
 {
 	uint64_t token, at = gpa, left = len;
-	struct iovec piece;
+	struct piece piece;
 	int rc = 0;
 
 	if (!memory)
@@ -274,7 +277,7 @@ vcore_memory_fill(struct vcore_memory *memory, uint64_t gpa, uint8_t byte,
 	while (left && rc == 0) {
 		rc = next_piece(memory, NULL, &at, &left, &piece, true);
 		if (rc == 0)
-			memset(piece.iov_base, byte, piece.iov_len);
+			vcore__guest_fill(piece.hva, byte, piece.len);
 	}
 	vcore__domain_exit(memory->domain, token);
 	return result("vcore_memory_fill", rc, gpa, len);

@@ -10,44 +10,51 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "base/defined.h"
 
 /*
- * What a pointer into guest memory points to. sparse, and clang with
- * -DVCORE__CHECK_GUEST, refuse to dereference or silently convert one.
+ * What a pointer into guest memory points to: void, except that clang with
+ * -DVCORE__CHECK_GUEST refuses to dereference such a pointer, and to make a
+ * plain one of it: silently, as memcpy() would, by noderef; by a cast, which
+ * noderef lets pass, by -Wcast-qual.
  */
-#if defined(__CHECKER__)
-#define VCORE__GUEST_PTR void __attribute__((noderef, address_space(1)))
-#define VCORE__FORCE __attribute__((force))
-#elif defined(__clang__) && defined(VCORE__CHECK_GUEST)
-#define VCORE__GUEST_PTR void __attribute__((noderef))
-#define VCORE__FORCE
+#if defined(__clang__) && defined(VCORE__CHECK_GUEST)
+#define VCORE__GUEST_PTR volatile void __attribute__((noderef))
 #else
 #define VCORE__GUEST_PTR void
-#define VCORE__FORCE
 #endif
 
-/* The host's plain pointer: for this file, for iovecs, and for nothing else. */
+/*
+ * The host's plain pointer: for this file, for system calls on the mapping as
+ * such, and for nothing else. The only place that takes the mark away.
+ */
 static inline void *
 vcore__guest_force(VCORE__GUEST_PTR *hva)
 {
-#if defined(__clang__) && defined(VCORE__CHECK_GUEST)
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wnoderef"
-#endif
-	return (void VCORE__FORCE *)hva;
-#if defined(__clang__) && defined(VCORE__CHECK_GUEST)
-#pragma clang diagnostic pop
-#endif
+	return (void *)(uintptr_t)hva;
+}
+
+/* Guest memory at a host address that mmap() gave, or that an iovec has. */
+static inline VCORE__GUEST_PTR *
+vcore__guest_ptr(const void *host)
+{
+	return (VCORE__GUEST_PTR *)(uintptr_t)host;
+}
+
+/* What devices and system calls are given. */
+static inline struct iovec
+vcore__guest_iov(VCORE__GUEST_PTR *hva, uint64_t len)
+{
+	return (struct iovec){ vcore__guest_force(hva), len };
 }
 
 /* hva + offset */
 static inline VCORE__GUEST_PTR *
 vcore__guest_at(VCORE__GUEST_PTR *hva, uint64_t offset)
 {
-	return (VCORE__GUEST_PTR *)((uintptr_t)vcore__guest_force(hva) +
-				    offset);
+	return (VCORE__GUEST_PTR *)((uintptr_t)hva + offset);
 }
 
 static inline uint8_t
@@ -112,6 +119,13 @@ vcore__guest_copy_to(VCORE__GUEST_PTR *hva, const void *buf, size_t len)
 {
 	VCORE__DEFINED(buf, len);
 	memcpy(vcore__guest_force(hva), buf, len);
+	__asm__ volatile("" : : : "memory");
+}
+
+static inline void
+vcore__guest_fill(VCORE__GUEST_PTR *hva, uint8_t byte, size_t len)
+{
+	memset(vcore__guest_force(hva), byte, len);
 	__asm__ volatile("" : : : "memory");
 }
 

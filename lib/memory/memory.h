@@ -21,7 +21,7 @@ struct vcore__span {
 	uint64_t gpa, len;
 	struct vcore_region *region;
 	uint64_t offset;	/* into the region */
-	void *hva;		/* of gpa */
+	VCORE__GUEST_PTR *hva;	/* of gpa */
 	uint32_t flags;		/* VCORE_MEMORY_* */
 	uint32_t reserved;
 };

@@ -194,7 +194,7 @@ new_caller(struct vcore_region *r, const struct vcore_region_opts *o)
 	if (msync(o->hva, r->len, MS_ASYNC) < 0)
 		return FAIL(-EINVAL, "not all of [%p, %#lx) is mapped",
 			    o->hva, (unsigned long)end);
-	r->hva = o->hva;
+	r->hva = vcore__guest_ptr(o->hva);
 	r->release = o->release;
 	r->opaque = o->opaque;
 	return 0;
@@ -213,7 +213,7 @@ map_guarded(struct vcore_region *r)
 {
 	int prot = PROT_READ, flags;
 	uint64_t page, align, total;
-	char *trial, *guard;
+	char *trial, *guard, *hva;
 	size_t skip;
 
 	flags = r->flags & VCORE_REGION_SHARED ? MAP_SHARED : MAP_PRIVATE;
@@ -241,15 +241,16 @@ map_guarded(struct vcore_region *r)
 		return FAIL(-errno, "cannot reserve %#llx bytes of addresses",
 			    (unsigned long long)total);
 	skip = page + (-((uintptr_t)guard + page) & (align - 1));
-	r->hva = mmap(guard + skip, r->len, prot, flags | MAP_FIXED, r->fd,
-		      (off_t)r->fd_offset);
-	if (r->hva == MAP_FAILED) {
+	hva = mmap(guard + skip, r->len, prot, flags | MAP_FIXED, r->fd,
+		   (off_t)r->fd_offset);
+	if (hva == MAP_FAILED) {
 		int rc = -errno;
 
 		munmap(guard, total);
 		return FAIL(rc, "mmap of %#llx bytes, backing %u",
 			    (unsigned long long)r->len, r->backing);
 	}
+	r->hva = vcore__guest_ptr(hva);
 	r->guard = guard;
 	r->guard_len = total;
 	return 0;
@@ -263,7 +264,7 @@ populate(struct vcore_region *r)
 	advice = r->flags & VCORE_REGION_READONLY ? MADV_POPULATE_READ :
 						    MADV_POPULATE_WRITE;
 	do {
-		rc = madvise(r->hva, r->len, advice);
+		rc = madvise(vcore__guest_force(r->hva), r->len, advice);
 	} while (rc < 0 && errno == EINTR);
 	if (rc == 0)
 		return 0;
@@ -355,7 +356,8 @@ vcore_region_new(const struct vcore_region_opts *opts,
 	rc = region_back(r, &o);
 	/* Advice: without transparent huge pages it is only slower. */
 	if (rc == 0 && r->backing == VCORE_BACKING_ANONYMOUS)
-		(void)madvise(r->hva, r->len, MADV_HUGEPAGE);
+		(void)madvise(vcore__guest_force(r->hva), r->len,
+			      MADV_HUGEPAGE);
 	if (rc == 0 && (r->flags & VCORE_REGION_POPULATE))
 		rc = populate(r);
 	if (rc < 0) {

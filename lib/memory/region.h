@@ -9,6 +9,8 @@
 
 #include <vcore/memory.h>
 
+#include "memory/access.h"
+
 /* Constant after vcore_region_new(), except refs and failed. */
 struct vcore_region {
 	_Atomic uint64_t refs;
@@ -19,7 +21,7 @@ struct vcore_region {
 	uint64_t fd_offset;
 	uint64_t len;
 	uint64_t page_size;
-	char *hva;
+	VCORE__GUEST_PTR *hva;
 	char *guard;			/* what to unmap; NULL: caller's */
 	size_t guard_len;
 	void (*release)(void *opaque);

@@ -185,16 +185,14 @@ add_iov(struct walk *w, const struct desc *d, uint32_t *n)
 {
 	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
 	struct vcore__chain *c = w->c;
-	void *hva;
+	VCORE__GUEST_PTR *hva;
 	uint32_t cap;
 	int rc;
 
 	/* The common case: in one piece, and room for it. */
-	hva = vcore__guest_force(
-		vcore__memory_hva(&w->q->user, d->addr, d->len, write));
+	hva = vcore__memory_hva(&w->q->user, d->addr, d->len, write);
 	if (hva && d->len && w->iovs < VCORE__CHAIN_SMALL && !c->large) {
-		c->small[w->iovs++] =
-			(struct iovec){ .iov_base = hva, .iov_len = d->len };
+		c->small[w->iovs++] = vcore__guest_iov(hva, d->len);
 		*n = 1;
 		return NULL;
 	}
@@ -314,7 +312,7 @@ copy(const struct iovec *iov, uint32_t n, uint64_t off, char *buf,
 		piece = iov->iov_len - off;
 		if (piece > len - done)
 			piece = len - done;
-		at = (VCORE__GUEST_PTR *)((uintptr_t)iov->iov_base + off);
+		at = vcore__guest_at(vcore__guest_ptr(iov->iov_base), off);
 		if (buf)
 			vcore__guest_copy_from(buf + done, at, piece);
 		else
