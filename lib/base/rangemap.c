@@ -38,13 +38,15 @@ search(const struct vcore__ranges *ranges, uint64_t addr)
 }
 
 const struct vcore__range_entry *
-vcore__ranges_find(const struct vcore__ranges *ranges, uint64_t addr)
+vcore__ranges_search(const struct vcore__ranges *ranges, uint64_t addr,
+		     uint32_t *near)
 {
 	const struct vcore__range_entry *e;
 
 	if (!ranges || ranges->count == 0)
 		return NULL;
-	e = &ranges->entry[search(ranges, addr)];
+	*near = search(ranges, addr);
+	e = &ranges->entry[*near];
 	if (addr < e->start || addr - e->start >= e->len ||
 	    atomic_load(&e->dead))
 		return NULL;
@@ -52,15 +54,17 @@ vcore__ranges_find(const struct vcore__ranges *ranges, uint64_t addr)
 }
 
 const struct vcore__range_entry *
+vcore__ranges_find(const struct vcore__ranges *ranges, uint64_t addr)
+{
+	uint32_t near;
+
+	return vcore__ranges_search(ranges, addr, &near);
+}
+
+const struct vcore__range_entry *
 vcore__rangemap_find(const struct vcore__rangemap *map, uint64_t addr)
 {
 	return vcore__ranges_find(atomic_load(&map->current), addr);
-}
-
-const struct vcore__ranges *
-vcore__rangemap_current(const struct vcore__rangemap *map)
-{
-	return atomic_load(&map->current);
 }
 
 const struct vcore__range_entry *

@@ -18,6 +18,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/rcu.h"
@@ -68,8 +69,11 @@ const struct vcore__range_entry *
 vcore__rangemap_find(const struct vcore__rangemap *map, uint64_t addr);
 
 /* inside a reader, or writer: copy for walking, NULL if empty. */
-const struct vcore__ranges *
-vcore__rangemap_current(const struct vcore__rangemap *map);
+static inline const struct vcore__ranges *
+vcore__rangemap_current(const struct vcore__rangemap *map)
+{
+	return atomic_load(&map->current);
+}
 
 /*
  * Next living entry of a copy, by address: start with *pos = 0 and call until
@@ -81,6 +85,29 @@ vcore__ranges_next(const struct vcore__ranges *ranges, uint32_t *pos);
 /* The entry of one copy that holds addr, or NULL. ranges may be NULL. */
 const struct vcore__range_entry *
 vcore__ranges_find(const struct vcore__ranges *ranges, uint64_t addr);
+
+/*
+ * The same for who looks up one address over and over: *near is where the last
+ * look-up ended, in whichever copy; any value will do, as what it points to is
+ * looked at. Kept by the caller.
+ */
+const struct vcore__range_entry *
+vcore__ranges_search(const struct vcore__ranges *ranges, uint64_t addr,
+		     uint32_t *near);
+
+static inline const struct vcore__range_entry *
+vcore__ranges_near(const struct vcore__ranges *ranges, uint64_t addr,
+		   uint32_t *near)
+{
+	const struct vcore__range_entry *e;
+
+	if (ranges && *near < ranges->count) {
+		e = &ranges->entry[*near];
+		if (addr - e->start < e->len && !atomic_load(&e->dead))
+			return e;
+	}
+	return vcore__ranges_search(ranges, addr, near);
+}
 
 /*
  * Several changes at once: take a private copy of the living entries with room

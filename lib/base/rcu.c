@@ -58,23 +58,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-struct group {
-	uint64_t epoch; /* of the first member; valid if count > 0 */
-	uint64_t count;
-};
-
-struct vcore__domain {
-	_Atomic uint64_t epoch;	 /* 1 at first, changed under lock */
-	_Atomic uint64_t newest; /* tag of last, 0: none waits */
-	pthread_mutex_t lock;	 /* everything below */
-	struct vcore__reader *readers;
-	struct vcore__retired *first; /* by ascending tag */
-	struct vcore__retired **end;
-	struct group group[2];
-	uint32_t current;
-	uint32_t reserved;
-};
-
 int
 vcore__domain_new(struct vcore__domain **domain)
 {
@@ -106,7 +89,7 @@ vcore__reader_init(struct vcore__reader *r, struct vcore__domain *domain)
 {
 	atomic_init(&r->epoch, 0);
 	r->depth = 0;
-	r->reserved = 0;
+	r->near = 0;
 	r->domain = domain;
 	pthread_mutex_lock(&domain->lock);
 	r->next = domain->readers;
@@ -131,31 +114,10 @@ vcore__reader_fini(struct vcore__reader *r)
 }
 
 void
-vcore__reader_enter(struct vcore__reader *r)
-{
-	if (r->depth++ == 0)
-		atomic_store(&r->epoch, atomic_load(&r->domain->epoch));
-}
-
-void
-vcore__reader_exit(struct vcore__reader *r)
-{
-	struct vcore__domain *d = r->domain;
-	uint64_t entered;
-
-	if (--r->depth > 0)
-		return;
-	entered = atomic_load_explicit(&r->epoch, memory_order_relaxed);
-	atomic_store(&r->epoch, 0);
-	if (atomic_load(&d->newest) >= entered)
-		vcore__domain_reclaim(d);
-}
-
-void
 vcore__domain_enter(struct vcore__domain *domain, uint64_t *token)
 {
 	uint64_t now;
-	struct group *other;
+	struct vcore__group *other;
 
 	pthread_mutex_lock(&domain->lock);
 	now = atomic_load(&domain->epoch);

@@ -14,10 +14,30 @@
 #ifndef VCORE_LIB_BASE_RCU_H
 #define VCORE_LIB_BASE_RCU_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
-struct vcore__domain;
+struct vcore__retired;
+
+/* Sections without a reader. */
+struct vcore__group {
+	uint64_t epoch;		/* of the first member; valid if count > 0 */
+	uint64_t count;
+};
+
+/* rcu.c's; here, because entering and leaving are a few instructions. */
+struct vcore__domain {
+	_Atomic uint64_t epoch;	 /* 1 at first, changed under lock */
+	_Atomic uint64_t newest; /* tag of last, 0: none waits */
+	pthread_mutex_t lock;	 /* everything below */
+	struct vcore__reader *readers;
+	struct vcore__retired *first; /* by ascending tag */
+	struct vcore__retired **end;
+	struct vcore__group group[2];
+	uint32_t current;
+	uint32_t reserved;
+};
 
 /*
  * Owned by one thread at a time (a vCPU's, a loop's). enter may nest. Not for
@@ -26,7 +46,7 @@ struct vcore__domain;
 struct vcore__reader {
 	_Atomic uint64_t epoch;		/* 0: outside; else as read on entry */
 	uint32_t depth;			/* owner */
-	uint32_t reserved;
+	uint32_t near;			/* owner's, for look-ups: base/rangemap.h */
 	struct vcore__domain *domain;
 	struct vcore__reader *next, **prev;	/* list, under domain's lock */
 };
@@ -57,16 +77,35 @@ vcore__reader_init(struct vcore__reader *r, struct vcore__domain *domain);
 void
 vcore__reader_fini(struct vcore__reader *r);
 
-/* owner: an uncontended atomic store */
+/* any: run what is free by now. */
 void
-vcore__reader_enter(struct vcore__reader *r);
+vcore__domain_reclaim(struct vcore__domain *domain);
+
+/* owner: an uncontended atomic store */
+static inline void
+vcore__reader_enter(struct vcore__reader *r)
+{
+	if (r->depth++ == 0)
+		atomic_store(&r->epoch, atomic_load(&r->domain->epoch));
+}
 
 /*
  * owner: an uncontended atomic store. Leaving the outermost section runs what
  * waited for this reader last.
  */
-void
-vcore__reader_exit(struct vcore__reader *r);
+static inline void
+vcore__reader_exit(struct vcore__reader *r)
+{
+	struct vcore__domain *d = r->domain;
+	uint64_t entered;
+
+	if (--r->depth > 0)
+		return;
+	entered = atomic_load_explicit(&r->epoch, memory_order_relaxed);
+	atomic_store(&r->epoch, 0);
+	if (atomic_load(&d->newest) >= entered)
+		vcore__domain_reclaim(d);
+}
 
 /*
  * For threads without a reader: a section counted in the domain, at the price
@@ -85,9 +124,5 @@ vcore__domain_exit(struct vcore__domain *domain, uint64_t token);
 void
 vcore__domain_retire(struct vcore__domain *domain, struct vcore__retired *node,
 		     void (*fn)(struct vcore__retired *));
-
-/* any: run what is free by now. */
-void
-vcore__domain_reclaim(struct vcore__domain *domain);
 
 #endif

@@ -203,6 +203,58 @@ START_TEST(test_reader_keeps_the_entry_it_found)
 }
 END_TEST
 
+static void *
+near_at(uint64_t addr, uint32_t *near)
+{
+	const struct vcore__range_entry *e;
+
+	e = vcore__ranges_near(vcore__rangemap_current(&map), addr, near);
+	return e ? e->value : NULL;
+}
+
+START_TEST(test_near_finds_what_find_does_from_any_hint)
+{
+	static const uint32_t hints[] = { 0, 1, 2, 3, 1000, UINT32_MAX };
+	uint32_t i, near = 7;
+
+	ck_assert_ptr_null(near_at(0x1000, &near));
+	ck_assert_int_eq(add(0x1000, 0x1000, &a), 0);
+	ck_assert_int_eq(add(0x4000, 0x1000, &b), 0);
+	ck_assert_int_eq(add(TOP - 0xfff, 0x1000, &c), 0);
+	for (i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+		near = hints[i];
+		ck_assert_ptr_null(near_at(0xfff, &near));
+		near = hints[i];
+		ck_assert_ptr_eq(near_at(0x1000, &near), &a);
+		ck_assert_uint_eq(near, 0);
+		near = hints[i];
+		ck_assert_ptr_null(near_at(0x2000, &near));
+		near = hints[i];
+		ck_assert_ptr_eq(near_at(0x4fff, &near), &b);
+		ck_assert_uint_eq(near, 1);
+		near = hints[i];
+		ck_assert_ptr_eq(near_at(TOP, &near), &c);
+		ck_assert_uint_eq(near, 2);
+	}
+}
+END_TEST
+
+START_TEST(test_near_does_not_find_what_was_removed)
+{
+	uint32_t near = 0;
+
+	ck_assert_int_eq(add(0x1000, 0x1000, &a), 0);
+	ck_assert_ptr_eq(near_at(0x1000, &near), &a);
+	ck_assert_int_eq(vcore__rangemap_remove(&map, 0x1000, 0x1000), 0);
+	ck_assert_ptr_null(near_at(0x1000, &near));
+	/* In its place in the next copy. */
+	ck_assert_int_eq(add(0x4000, 0x1000, &b), 0);
+	near = 0;
+	ck_assert_ptr_null(near_at(0x1000, &near));
+	ck_assert_ptr_eq(near_at(0x4000, &near), &b);
+}
+END_TEST
+
 /* n ranges of 16 at every 32, put in by a permutation of the places. */
 static void
 check_many(uint32_t n)
@@ -390,6 +442,8 @@ main(void)
 	tcase_add_test(t, test_remove_of_another_range_returns_enoent);
 	tcase_add_test(t, test_removed_place_can_be_used_again);
 	tcase_add_test(t, test_reader_keeps_the_entry_it_found);
+	tcase_add_test(t, test_near_finds_what_find_does_from_any_hint);
+	tcase_add_test(t, test_near_does_not_find_what_was_removed);
 	tcase_add_loop_test(t, test_many_ranges_are_all_found, 0, 7);
 	tcase_add_test(t, test_walk_is_in_order_and_skips_removed);
 	tcase_add_test(t, test_private_copy_changes_nothing_until_published);
