@@ -278,68 +278,50 @@ vcore_bus_get_info(struct vcore_bus *bus, struct vcore_bus_info *info)
 	return 0;
 }
 
-/* Inside a reader: whose handler gets the access, or NULL. */
-static const struct vcore__range_entry *
-find_range(struct vcore_bus *bus, uint64_t addr, uint32_t len)
-{
-	const struct vcore__range_entry *e;
-
-	e = vcore__rangemap_find(&bus->ranges, addr);
-	if (!e || len - 1 > e->len - 1 - (addr - e->start))
-		return NULL;
-	return e;
-}
-
+/* Nobody takes it. */
 static int
-call_handler(const struct vcore__range_entry *e, int write, uint64_t addr,
-	     uint64_t *val, struct vcore_access *a)
+unclaimed(struct vcore_bus *bus, bool write, uint64_t *val)
 {
-	struct vcore_range *r = e->value;
-	uint64_t off = addr - e->start;
-
-	if (write)
-		return r->ops.write(r->opaque, off, a->len, *val & ones(a->len),
-				    a);
-	return r->ops.read(r->opaque, off, a->len, val, a);
+	atomic_fetch_add_explicit(&bus->unclaimed, 1, memory_order_relaxed);
+	if (!write)
+		*val = UINT64_MAX;
+	return -ENOENT;
 }
 
 /* Inside a reader. */
 static int
-dispatch(struct vcore_bus *bus, int write, uint64_t addr, uint64_t *val,
-	 struct vcore_access *a)
+dispatch(struct vcore_bus *bus, uint32_t *near, bool write, uint64_t addr,
+	 uint32_t len, uint64_t *val, struct vcore_access *a)
 {
-	const struct vcore__range_entry *e;
-	struct vcore_range *bell;
-	uint64_t answer = write ? *val : 0;
-	int rc = -ENOENT;
+	struct vcore_range *range, *bell;
+	uint64_t off, given = write ? *val & ones(len) : 0;
 
-	if (write) {
-		bell = vcore__bell_find(bus, addr, a->len, *val & ones(a->len));
-		if (bell) {
-			vcore__bell_ring(&bell->bell);
-			return 0;
-		}
-	}
-	e = find_range(bus, addr, a->len);
-	if (e) {
-		atomic_store_explicit(&a->state, VCORE__ACCESS_PENDING,
-				      memory_order_relaxed);
-		rc = call_handler(e, write, addr, &answer, a);
-		if (rc == -EINPROGRESS)
-			return rc;
-		atomic_store_explicit(&a->state, VCORE__ACCESS_IDLE,
-				      memory_order_relaxed);
-	}
-	if (rc < 0) {
-		atomic_fetch_add_explicit(&bus->unclaimed, 1,
-					  memory_order_relaxed);
-		answer = UINT64_MAX;
-	}
-	if (!write) {
-		VCORE__DEFINED(&answer, a->len);
-		*val = answer & ones(a->len);
-	}
-	return rc < 0 ? -ENOENT : 0;
+	range = vcore__bus_handler(bus, near, write, addr, len, given, &off);
+	if (range && write)
+		return vcore__range_call(range, true, off, len, &given, a);
+	if (range)
+		return vcore__range_call(range, false, off, len, val, a);
+	bell = write ? vcore__bell_find(bus, addr, len, given) : NULL;
+	if (!bell)
+		return -ENOENT;
+	vcore__bell_ring(&bell->bell);
+	return 0;
+}
+
+int
+vcore__bus_odd_answer(struct vcore_bus *bus, int rc, bool write, uint64_t *val,
+		      struct vcore_access *a)
+{
+	uint64_t answer;
+
+	if (rc != -EINPROGRESS)
+		return unclaimed(bus, write, val);
+	/* Perhaps it came before the handler returned. */
+	if (!vcore__access_take(a, &answer))
+		return -EINPROGRESS;
+	if (!write)
+		*val = answer;
+	return 0;
 }
 
 uint32_t
@@ -359,29 +341,25 @@ vcore__bus_access(struct vcore_bus *bus, struct vcore__reader *r, int write,
 		  uint64_t addr, uint32_t len, uint64_t *val,
 		  struct vcore_access *a)
 {
-	uint64_t answer, token;
+	uint32_t near = 0;
+	uint64_t token;
 	int rc;
 
 	if (!is_width(len))
 		return -EINVAL;
-	a->len = len;
-	if (r)
+	if (r) {
 		vcore__reader_enter(r);
-	else
-		vcore__domain_enter(bus->domain, &token);
-	rc = dispatch(bus, write, addr, val, a);
-	if (r)
+		rc = dispatch(bus, &r->near, write, addr, len, val, a);
 		vcore__reader_exit(r);
-	else
+	} else {
+		vcore__domain_enter(bus->domain, &token);
+		rc = dispatch(bus, &near, write, addr, len, val, a);
 		vcore__domain_exit(bus->domain, token);
-	vcore__bus_bury(bus);
-	if (rc == -EINPROGRESS) {
-		/* Perhaps the answer came before the handler returned. */
-		if (!vcore__access_take(a, &answer))
-			return rc;
-		if (!write)
-			*val = answer;
-		rc = 0;
 	}
-	return rc;
+	vcore__bus_bury(bus);
+	if (rc < 0)
+		rc = vcore__bus_odd_answer(bus, rc, write, val, a);
+	if (!write && rc != -EINPROGRESS)
+		*val &= ones(len);
+	return rc < 0 ? rc : 0;
 }

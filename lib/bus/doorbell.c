@@ -32,7 +32,7 @@ vcore__bell_find(struct vcore_bus *bus, uint64_t addr, uint32_t len,
 		 uint64_t val)
 {
 	const struct vcore__range_entry *e;
-	struct vcore__bells *group;
+	struct vcore__bell_group *group;
 	struct vcore_range *r;
 
 	e = vcore__rangemap_find(&bus->bells, addr);
@@ -58,7 +58,7 @@ vcore__bell_ring(const struct vcore__bell *bell)
 	atomic_fetch_add_explicit(&r->bus->rung, 1, memory_order_relaxed);
 }
 
-static struct vcore__bells *
+static struct vcore__bell_group *
 group_at(struct vcore_bus *bus, uint64_t addr)
 {
 	const struct vcore__range_entry *e;
@@ -70,14 +70,14 @@ group_at(struct vcore_bus *bus, uint64_t addr)
 static void
 group_free(struct vcore__retired *node)
 {
-	free(VCORE__CONTAINER(node, struct vcore__bells, retired));
+	free(VCORE__CONTAINER(node, struct vcore__bell_group, retired));
 }
 
 /* With the lock. An empty group at addr, on the map. */
 static int
-group_new(struct vcore_bus *bus, uint64_t addr, struct vcore__bells **out)
+group_new(struct vcore_bus *bus, uint64_t addr, struct vcore__bell_group **out)
 {
-	struct vcore__bells *g = calloc(1, sizeof(*g));
+	struct vcore__bell_group *g = calloc(1, sizeof(*g));
 	int rc;
 
 	if (!g)
@@ -96,7 +96,7 @@ static int
 insert_locked(struct vcore_bus *bus, struct vcore_range *range)
 {
 	struct vcore__bus_listener *l;
-	struct vcore__bells *g = group_at(bus, range->bell.addr);
+	struct vcore__bell_group *g = group_at(bus, range->bell.addr);
 	struct vcore_range *r;
 	int rc;
 
@@ -136,7 +136,7 @@ vcore__bell_insert(struct vcore_bus *bus, struct vcore_range *range)
 void
 vcore__bell_unlink(struct vcore_bus *bus, struct vcore_range *range)
 {
-	struct vcore__bells *g = range->group;
+	struct vcore__bell_group *g = range->group;
 	struct vcore__bus_listener *l;
 	_Atomic(struct vcore_range *) *p = &g->head;
 	struct vcore_range *r;
@@ -253,7 +253,7 @@ for_each_bell(struct vcore_bus *bus, const struct vcore__bus_listener *l,
 {
 	const struct vcore__ranges *all;
 	const struct vcore__range_entry *e;
-	struct vcore__bells *g;
+	struct vcore__bell_group *g;
 	struct vcore_range *r;
 	uint32_t pos = 0;
 

@@ -21,19 +21,30 @@ vcore__vcpu_current(void)
 	return current;
 }
 
-/* KVM_RUN, or with a request waiting only the end of the last instruction. */
+static inline int
+enter(struct vcore_vcpu *v)
+{
+	int rc = vcore__vcpu_ioctl(v, KVM_RUN, NULL);
+
+	vcore__vcpu_count(&v->exits);
+	if (rc < 0) {
+		v->run->immediate_exit = 0;
+		v->midway = false;
+		return rc;
+	}
+	v->midway = true;
+	return rc;
+}
+
+/* With a request waiting: only the end of the last instruction. */
 static int
-enter(struct vcore_vcpu *v, bool complete_only)
+enter_to_complete(struct vcore_vcpu *v)
 {
 	int rc;
 
-	if (complete_only)
-		v->run->immediate_exit = 1;
-	rc = vcore__vcpu_ioctl(v, KVM_RUN, NULL);
-	if (v->run->immediate_exit)
-		v->run->immediate_exit = 0;
-	vcore__vcpu_count(&v->exits);
-	v->midway = rc >= 0;
+	v->run->immediate_exit = 1;
+	rc = enter(v);
+	v->run->immediate_exit = 0;
 	return rc;
 }
 
@@ -43,7 +54,7 @@ vcore__vcpu_complete(struct vcore_vcpu *v)
 	uint32_t i;
 
 	for (i = 0; v->midway && i < COMPLETE_MAX; i++)
-		(void)enter(v, true);
+		(void)enter_to_complete(v);
 	v->midway = false;
 	v->step.count = 0;
 	v->step.pos = 0;
@@ -95,15 +106,11 @@ run_failed(struct vcore_vcpu *v, int rc, struct vcore_exit *e)
 
 /* 1: *e filled; 0: go on */
 static int
-handle(struct vcore_vcpu *v, struct vcore_exit *e)
+handle_other(struct vcore_vcpu *v, struct vcore_exit *e)
 {
 	struct kvm_run *run = v->run;
 
 	switch (run->exit_reason) {
-	case KVM_EXIT_IO:
-		return vcore__vcpu_io(v, e);
-	case KVM_EXIT_MMIO:
-		return vcore__vcpu_mmio(v, e);
 	case KVM_EXIT_IOAPIC_EOI:
 		vcore__vm_eoi(v->vm, run->eoi.vector);
 		return 0;
@@ -113,6 +120,17 @@ handle(struct vcore_vcpu *v, struct vcore_exit *e)
 		vcore__vcpu_exit(v, e);
 		return 1;
 	}
+}
+
+/* The same. Accesses first: they are nearly all. */
+static inline int
+handle(struct vcore_vcpu *v, struct vcore_exit *e)
+{
+	if (v->run->exit_reason == KVM_EXIT_IO)
+		return vcore__vcpu_io(v, e);
+	if (v->run->exit_reason == KVM_EXIT_MMIO)
+		return vcore__vcpu_mmio(v, e);
+	return handle_other(v, e);
 }
 
 /* Something to attend to, or an answer to wait for. 1: *e filled. */
@@ -148,15 +166,20 @@ advance(struct vcore_vcpu *v, struct vcore_exit *e)
 	bool left = vcore__vcpu_step_left(v);
 	int rc;
 
+	/* Nearly always. */
+	if (request == VCORE__KICK_IN && !left) {
+		rc = enter(v);
+		return rc < 0 ? run_failed(v, rc, e) : handle(v, e);
+	}
 	if (!(request & VCORE__KICK_IN))
 		return vcore__kick_go_in(&v->kick) ? 0 : attend(v, e);
 	request &= ~VCORE__KICK_IN;
 	/* A kick finds the guest between instructions if it can. */
 	if (v->step.pending || (request && (left || !v->midway)))
 		return attend(v, e);
-	if (left)
+	if (!request)
 		return vcore__vcpu_step(v, e);
-	rc = enter(v, request != 0);
+	rc = enter_to_complete(v);
 	return rc < 0 ? run_failed(v, rc, e) : handle(v, e);
 }
 

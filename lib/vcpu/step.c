@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "bus/range.h"
 
 static void
 wake(struct vcore_access *a)
@@ -120,38 +121,49 @@ finish(struct vcore__step *s, uint64_t val)
 	s->pos++;
 }
 
+/* What the bus said to element pos. 1: *e filled; 0: it is done, or pending. */
+static int
+answered(struct vcore_vcpu *v, struct vcore_exit *e, int rc, uint64_t val)
+{
+	struct vcore__step *s = &v->step;
+
+	if (rc == -EINPROGRESS &&
+	    !vcore__access_take(&v->answer->access, &val)) {
+		s->pending = true;
+		return 0;
+	}
+	if (rc == 0 || rc == -EINPROGRESS) {
+		vcore__vcpu_count(&v->handled);
+		finish(s, val);
+		return 0;
+	}
+	vcore__vcpu_count(&v->unclaimed);
+	if (v->flags & VCORE_VCPU_RETURN_UNCLAIMED) {
+		return_element(v, e);
+		s->pos++;
+		return 1;
+	}
+	finish(s, UINT64_MAX);
+	return 0;
+}
+
 int
 vcore__vcpu_step(struct vcore_vcpu *v, struct vcore_exit *e)
 {
 	struct vcore__step *s = &v->step;
-	struct vcore_bus *bus = vcore__vm_bus(v->vm, s->kind);
-	struct vcore__reader *r = &v->reader[s->kind == VCORE_BUS_MMIO];
 	uint64_t val;
 	int rc;
 
-	while (s->pos < s->count) {
+	while (s->pos < s->count && !s->pending) {
 		val = s->write ? load(s->data + (size_t)s->pos * s->len,
 				      s->len) : 0;
-		rc = vcore__bus_access(bus, r, s->write,
+		rc = vcore__bus_access(vcore__vm_bus(v->vm, s->kind),
+				       &v->reader[s->kind == VCORE_BUS_MMIO],
+				       s->write,
 				       s->addr + (uint64_t)s->pos * s->stride,
 				       s->len, &val, &v->answer->access);
-		if (rc == -EINPROGRESS && !vcore__access_take(&v->answer->access,
-							      &val)) {
-			s->pending = true;
-			return 0;
-		}
-		if (rc == 0 || rc == -EINPROGRESS) {
-			vcore__vcpu_count(&v->handled);
-			finish(s, val);
-			continue;
-		}
-		vcore__vcpu_count(&v->unclaimed);
-		if (v->flags & VCORE_VCPU_RETURN_UNCLAIMED) {
-			return_element(v, e);
-			s->pos++;
+		if (answered(v, e, rc, val))
 			return 1;
-		}
-		finish(s, UINT64_MAX);
 	}
 	return 0;
 }
@@ -176,23 +188,12 @@ vcore__vcpu_step_take(struct vcore_vcpu *v)
 	finish(&v->step, val);
 }
 
-int
-vcore__vcpu_io(struct vcore_vcpu *v, struct vcore_exit *e)
+static void
+decode_io(struct vcore_vcpu *v, struct vcore__step *s)
 {
 	struct kvm_run *run = v->run;
-	struct vcore__step *s = &v->step;
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
-	if (!vcore__vm_bus(v->vm, VCORE_BUS_PIO)) {
-		e->kind = VCORE_EXIT_IO;
-		e->u.io.port = run->io.port;
-		e->u.io.len = run->io.size;
-		e->u.io.write = run->io.direction == KVM_EXIT_IO_OUT;
-		e->u.io.count = run->io.count;
-		e->u.io.data = data;
-		return 1;
-	}
-	s->data = data;
+	s->data = (uint8_t *)run + run->io.data_offset;
 	s->addr = run->io.port;
 	s->kind = VCORE_BUS_PIO;
 	s->len = run->io.size;
@@ -200,26 +201,16 @@ vcore__vcpu_io(struct vcore_vcpu *v, struct vcore_exit *e)
 	s->pos = 0;
 	s->stride = 0;
 	s->write = run->io.direction == KVM_EXIT_IO_OUT;
-	return vcore__vcpu_step(v, e);
 }
 
-int
-vcore__vcpu_mmio(struct vcore_vcpu *v, struct vcore_exit *e)
+static void
+decode_mmio(struct vcore_vcpu *v, struct vcore__step *s)
 {
 	struct kvm_run *run = v->run;
-	struct vcore__step *s = &v->step;
 	uint32_t len = run->mmio.len;
 
 	if (len > sizeof(run->mmio.data))
 		len = sizeof(run->mmio.data);
-	if (!vcore__vm_bus(v->vm, VCORE_BUS_MMIO)) {
-		e->kind = VCORE_EXIT_MMIO;
-		e->u.mmio.gpa = run->mmio.phys_addr;
-		e->u.mmio.len = len;
-		e->u.mmio.write = run->mmio.is_write;
-		e->u.mmio.data = run->mmio.data;
-		return 1;
-	}
 	s->data = run->mmio.data;
 	s->addr = run->mmio.phys_addr;
 	s->kind = VCORE_BUS_MMIO;
@@ -229,5 +220,97 @@ vcore__vcpu_mmio(struct vcore_vcpu *v, struct vcore_exit *e)
 	s->pos = 0;
 	s->stride = s->len;
 	s->write = run->mmio.is_write;
-	return vcore__vcpu_step(v, e);
+}
+
+/* No bus, or several accesses. */
+static __attribute__((noinline)) int
+steps(struct vcore_vcpu *v, struct vcore_exit *e, uint32_t kind)
+{
+	struct vcore__step *s = &v->step;
+
+	if (kind == VCORE_BUS_PIO)
+		decode_io(v, s);
+	else
+		decode_mmio(v, s);
+	if (vcore__vm_bus(v->vm, kind))
+		return vcore__vcpu_step(v, e);
+	return_element(v, e);
+	if (kind == VCORE_BUS_PIO)
+		e->u.io.count = s->count;
+	else
+		e->u.mmio.len = s->count * s->len;
+	s->count = 0;
+	return 1;
+}
+
+/* The one access of this exit was not simply done: rc, see one(). */
+static __attribute__((noinline)) int
+odd(struct vcore_vcpu *v, struct vcore_exit *e, uint32_t kind, int rc,
+    uint64_t val)
+{
+	struct vcore_bus *bus = vcore__vm_bus(v->vm, kind);
+	struct vcore__step *s = &v->step;
+
+	if (kind == VCORE_BUS_PIO)
+		decode_io(v, s);
+	else
+		decode_mmio(v, s);
+	if (rc == VCORE__BUS_MISSED)
+		return vcore__vcpu_step(v, e);
+	rc = vcore__bus_odd_answer(bus, rc, s->write, &val,
+				   &v->answer->access);
+	return answered(v, e, rc, val);
+}
+
+/*
+ * Nearly every exit is one access that is answered at once. It takes few
+ * instructions: no steps are made, and all that is rare is elsewhere.
+ */
+static inline __attribute__((always_inline)) int
+one(struct vcore_vcpu *v, struct vcore_exit *e, uint32_t kind, bool write,
+    uint64_t addr, uint8_t *data, uint32_t len)
+{
+	uint64_t val = write ? load(data, len) : 0;
+	int rc;
+
+	rc = vcore__bus_exit(vcore__vm_bus(v->vm, kind),
+			     &v->reader[kind == VCORE_BUS_MMIO], write, addr,
+			     len, &val, &v->answer->access);
+	if (rc < 0)
+		return odd(v, e, kind, rc, val);
+	vcore__vcpu_count(&v->handled);
+	if (!write)
+		store(data, len, val);
+	return 0;
+}
+
+int
+vcore__vcpu_io(struct vcore_vcpu *v, struct vcore_exit *e)
+{
+	struct kvm_run *run = v->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	if (run->io.count != 1 || !vcore__vm_bus(v->vm, VCORE_BUS_PIO))
+		return steps(v, e, VCORE_BUS_PIO);
+	if (run->io.direction == KVM_EXIT_IO_OUT)
+		return one(v, e, VCORE_BUS_PIO, true, run->io.port, data,
+			   run->io.size);
+	return one(v, e, VCORE_BUS_PIO, false, run->io.port, data,
+		   run->io.size);
+}
+
+int
+vcore__vcpu_mmio(struct vcore_vcpu *v, struct vcore_exit *e)
+{
+	struct kvm_run *run = v->run;
+	uint32_t len = run->mmio.len;
+
+	if (!vcore__vm_bus(v->vm, VCORE_BUS_MMIO) ||
+	    len - 1 >= sizeof(run->mmio.data) || len & (len - 1))
+		return steps(v, e, VCORE_BUS_MMIO);
+	if (run->mmio.is_write)
+		return one(v, e, VCORE_BUS_MMIO, true, run->mmio.phys_addr,
+			   run->mmio.data, len);
+	return one(v, e, VCORE_BUS_MMIO, false, run->mmio.phys_addr,
+		   run->mmio.data, len);
 }
