@@ -4,9 +4,11 @@
  * one, both on a KVM_RUN that returns at once with the same exit, counted by
  * callgrind. The counts are the same on every run, so that they can be tested.
  *
- *     bench_exit_cost [lib|raw pio|mmio HANDLERS EXITS]
+ *     bench_exit_cost [lib|raw KIND HANDLERS EXITS]
  *
- * With arguments it is what is counted.
+ * With arguments it is what is counted. KIND: out, in (ports), store, load
+ * (memory): always the handler in the middle; turn: a store to each handler in
+ * turn; bells: a store to a bus that has 16 doorbells as well.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,6 +38,7 @@ struct guest {
 };
 
 static struct kvm_run *area;
+static uint64_t turns;		/* handlers to go through, or 0 */
 
 /* What the C library's ioctl() and the kernel are; a call, as those are. */
 static int __attribute__((noinline))
@@ -45,6 +48,11 @@ kernel(int fd, unsigned long request, void *arg)
 	__asm__ volatile("" : : "r"(fd) : "memory");
 	switch (request) {
 	case KVM_RUN:
+		if (turns) {
+			area->mmio.phys_addr += STRIDE;
+			if (area->mmio.phys_addr == turns * STRIDE)
+				area->mmio.phys_addr = 0;
+		}
 		errno = EINTR;
 		return area->immediate_exit ? -1 : 0;
 	case KVM_GET_API_VERSION:
@@ -107,11 +115,14 @@ static int
 on_read(void *opaque, uint64_t off, uint32_t len, uint64_t *val,
 	struct vcore_access *later)
 {
-	(void)opaque;
+	struct guest *g = opaque;
+
 	(void)off;
 	(void)len;
 	(void)later;
 	*val = 0;
+	if (--g->left == 0)
+		vcore_vcpu_kick(g->vcpu);
 	return 0;
 }
 
@@ -154,30 +165,52 @@ add_handlers(struct guest *g, bool mmio, uint32_t handlers)
 	}
 }
 
+/* Behind the handlers. */
+static void
+add_doorbells(struct guest *g, uint32_t handlers)
+{
+	struct vcore_doorbell_opts bell;
+	struct vcore_range *ignored;
+	int fd = eventfd(0, EFD_CLOEXEC);
+	uint32_t i;
+
+	for (i = 0; i < 16; i++) {
+		VCORE_INIT(&bell);
+		bell.addr = (handlers + i) * STRIDE;
+		bell.len = 4;
+		bench_need(vcore_bus_add_doorbell(g->bus, &bell, fd,
+						  &ignored) == 0, "doorbell");
+	}
+	close(fd);
+}
+
 /* The exit that comes each time, to the handler in the middle. */
 static void
-set_exit(bool mmio, uint32_t handlers)
+set_exit(const char *kind, uint32_t handlers)
 {
+	bool in = strcmp(kind, "in") == 0;
 	uint64_t nth = handlers / 2;
 
-	if (mmio) {
-		area->exit_reason = KVM_EXIT_MMIO;
-		area->mmio.phys_addr = nth * STRIDE;
-		area->mmio.len = 4;
-		area->mmio.is_write = 1;
-	} else {
+	if (in || strcmp(kind, "out") == 0) {
 		area->exit_reason = KVM_EXIT_IO;
-		area->io.direction = KVM_EXIT_IO_OUT;
+		area->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 		area->io.port = (uint16_t)(0x10 + nth * 8);
 		area->io.size = 1;
 		area->io.count = 1;
 		area->io.data_offset = 4096;
+	} else {
+		area->exit_reason = KVM_EXIT_MMIO;
+		area->mmio.phys_addr = nth * STRIDE;
+		area->mmio.len = 4;
+		area->mmio.is_write = strcmp(kind, "load") != 0;
+		turns = strcmp(kind, "turn") == 0 ? handlers : 0;
 	}
 }
 
 static void
-guest_new(struct guest *g, bool mmio, uint32_t handlers)
+guest_new(struct guest *g, const char *kind, uint32_t handlers)
 {
+	bool mmio = strcmp(kind, "in") != 0 && strcmp(kind, "out") != 0;
 	static const struct vcore__kvm_ops ops = {
 		fake_open, fake_ioctl, fake_mmap, fake_munmap, fake_close,
 	};
@@ -193,6 +226,8 @@ guest_new(struct guest *g, bool mmio, uint32_t handlers)
 	bus.kind = mmio ? VCORE_BUS_MMIO : VCORE_BUS_PIO;
 	bench_need(vcore_bus_new(&bus, &g->bus) == 0, "bus");
 	add_handlers(g, mmio, handlers);
+	if (strcmp(kind, "bells") == 0)
+		add_doorbells(g, handlers);
 	bench_need(vcore_memory_new(NULL, &memory) == 0, "memory");
 	bench_need(vcore__host_open(NULL, &kvm, &host) == 0, "host");
 	VCORE_INIT(&o);
@@ -204,20 +239,19 @@ guest_new(struct guest *g, bool mmio, uint32_t handlers)
 	VCORE_INIT(&vcpu);
 	vcpu.flags = VCORE_VCPU_NO_RESET;
 	bench_need(vcore_vcpu_new(vm, 0, &vcpu, &g->vcpu) == 0, "vcpu");
-	set_exit(mmio, handlers);
+	set_exit(kind, handlers);
 }
 
 /* What is counted. */
 static int
 counted(char **argv)
 {
-	bool mmio = strcmp(argv[2], "mmio") == 0;
 	uint32_t handlers = (uint32_t)strtoul(argv[3], NULL, 10);
 	uint64_t i, exits = strtoull(argv[4], NULL, 10);
 	struct vcore_exit e;
 	struct guest g;
 
-	guest_new(&g, mmio, handlers);
+	guest_new(&g, argv[2], handlers);
 	if (strcmp(argv[1], "raw") == 0) {
 		for (i = 0; i < exits; i++)
 			if (kernel(0, KVM_RUN, NULL) < 0 ||
@@ -248,21 +282,27 @@ cost(const char *side, const char *kind, const char *handlers)
 int
 main(int argc, char **argv)
 {
-	static const char *const kinds[] = { "pio", "mmio" };
-	static const char *const handlers[] = { "1", "30", "1000" };
-	uint32_t i, j;
+	static const struct {
+		const char *kind, *handlers;
+	} cases[] = {
+		{ "out", "1" }, { "out", "1000" },
+		{ "in", "1" }, { "in", "1000" },
+		{ "store", "1" }, { "store", "1000" },
+		{ "load", "1" }, { "load", "1000" },
+		{ "turn", "30" }, { "turn", "1000" },
+		{ "bells", "1000" },
+	};
+	uint32_t i;
 
 	if (argc == 5)
 		return counted(argv);
 	/* Nothing that others do changes a count. */
 	setenv("VCORE_BENCH_SMOKE", "1", 1);
 	bench_begin("exit_cost", false);
-	for (i = 0; i < 2; i++)
-		for (j = 0; j < 3; j++)
-			bench_print(cost("lib", kinds[i], handlers[j]) -
-				    cost("raw", kinds[i], handlers[j]),
-				    "instructions", NAN,
-				    "added to an exit, %s, %s handlers",
-				    kinds[i], handlers[j]);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		bench_print(cost("lib", cases[i].kind, cases[i].handlers) -
+			    cost("raw", cases[i].kind, cases[i].handlers),
+			    "instructions", NAN, "%s, %s handlers",
+			    cases[i].kind, cases[i].handlers);
 	return bench_end();
 }

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "base/defined.h"
 #include "base/rangemap.h"
 #include "base/rcu.h"
 #include "bus/range.h"
