@@ -22,6 +22,7 @@ new_tap(void)
 	struct vcore_link_tap_opts o;
 
 	VCORE_INIT(&o);
+	o.flags = VCORE_LINK_TAP_CREATE;
 	o.name = NAME;
 	o.queues = 2;
 	return vcore_link_new_tap(&o, &link_);
