@@ -329,11 +329,11 @@ struct vcore_disk_file_opts {
  *
  * @return 0, or a negative errno value:
  * @retval -EINVAL   A pointer is NULL; `path` and VCORE_DISK_FILE_FD don't fit
- *                   together; it is neither a regular file nor a block
- *                   device; it holds less than one block; `fd` has no
- *                   O_DIRECT although it was asked for, or the file system
- *                   has none.
+ *                   together; `fd` has no O_DIRECT although it was asked for.
  * @retval -E2BIG    An unknown field or flag is set.
+ * @retval -ENOTBLK  It is neither a regular file nor a block device.
+ * @retval -ENODATA  It holds less than one block.
+ * @retval -EOPNOTSUPP  The file system has no O_DIRECT.
  * @retval -EISDIR   It is a directory.
  * @retval -EACCES   `fd` is not open for writing (or reading) and
  *                   VCORE_DISK_FILE_READONLY is not set. For a path: open()'s.
@@ -359,6 +359,9 @@ vcore_disk_new_file(const struct vcore_disk_file_opts *opts,
  * @retval -EINVAL   As vcore_disk_new_file(), or `size` of @p limits is not
  *                   set.
  * @retval -E2BIG    An unknown field or flag is set.
+ * @retval -ENOTBLK  As vcore_disk_new_file().
+ * @retval -ENODATA  As vcore_disk_new_file().
+ * @retval -EOPNOTSUPP  As vcore_disk_new_file().
  * @retval -EISDIR   It is a directory.
  * @retval -EACCES   As vcore_disk_new_file().
  * @retval -EBADF    `fd` is no descriptor.

@@ -39,6 +39,11 @@ open_path(struct vcore__file *f, const struct vcore_disk_file_opts *o,
 	if (o->flags & VCORE_DISK_FILE_DIRECT)
 		flags |= O_DIRECT;
 	f->fd = open(o->path, flags);
+	/* Nothing else about these flags is invalid. */
+	if (f->fd < 0 && errno == EINVAL && (flags & O_DIRECT))
+		return vcore__err(NULL, -EOPNOTSUPP,
+				  "%s: '%s': its file system has no O_DIRECT",
+				  n->who, n->file);
 	if (f->fd < 0 || fcntl(f->fd, F_SETFL, flags & O_DIRECT) < 0)
 		return vcore__err(NULL, -errno, "%s: '%s': %m", n->who,
 				  n->file);
@@ -119,7 +124,7 @@ read_geometry(struct vcore__file *f, const struct name *n)
 	if (S_ISBLK(st.st_mode))
 		rc = read_block_device(f, n);
 	else if (!S_ISREG(st.st_mode))
-		rc = vcore__err(NULL, -EINVAL,
+		rc = vcore__err(NULL, -ENOTBLK,
 				"%s: '%s' is neither a regular file nor a block device",
 				n->who, n->file);
 	else if (f->direct)
@@ -129,7 +134,7 @@ read_geometry(struct vcore__file *f, const struct name *n)
 	if (f->physical_block < f->logical_block)
 		f->physical_block = f->logical_block;
 	if (f->capacity < f->logical_block)
-		return vcore__err(NULL, -EINVAL,
+		return vcore__err(NULL, -ENODATA,
 				  "%s: '%s' has %llu bytes, less than one block of %u",
 				  n->who, n->file,
 				  (unsigned long long)f->capacity,

@@ -86,7 +86,12 @@ START_TEST(test_wrong_files_are_refused)
 	o.flags = VCORE_DISK_FILE_READONLY;
 	check_refused(&o, -EISDIR);
 	o.path = "/dev/null";
-	check_refused(&o, -EINVAL);
+	check_refused(&o, -ENOTBLK);
+	o.path = "/proc/version";
+	check_refused(&o, -ENODATA);
+	/* Files there are made by the kernel as they are read. */
+	o.flags |= VCORE_DISK_FILE_DIRECT;
+	check_refused(&o, -EOPNOTSUPP);
 }
 END_TEST
 
@@ -96,22 +101,22 @@ START_TEST(test_fifo_is_refused_without_blocking)
 
 	snprintf(path, sizeof(path), "/tmp/vcore-fifo-%d", getpid());
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	check_refused(&o, -EINVAL);
+	check_refused(&o, -ENOTBLK);
 	o.flags = VCORE_DISK_FILE_READONLY;
-	check_refused(&o, -EINVAL);
+	check_refused(&o, -ENOTBLK);
 	unlink(path);
 }
 END_TEST
 
-START_TEST(test_empty_and_tiny_files_are_einval)
+START_TEST(test_empty_and_tiny_files_are_enodata)
 {
 	struct vcore_disk_file_opts o = options(0);
 	int fd = make_file(0);
 
-	check_refused(&o, -EINVAL);
+	check_refused(&o, -ENODATA);
 	ck_assert_ptr_nonnull(strstr(vcore_error_text(), "0 bytes"));
 	ck_assert_int_eq(ftruncate(fd, 511), 0);
-	check_refused(&o, -EINVAL);
+	check_refused(&o, -ENODATA);
 	unlink(path);
 	close(fd);
 }
@@ -223,6 +228,17 @@ START_TEST(test_open_file_refuses_what_new_file_refuses)
 	l.size = 1;
 	ck_assert_error(vcore_disk_open_file(&o, &l), -EINVAL,
 			"vcore_disk_open_file");
+	VCORE_INIT(&l);
+	o.flags = VCORE_DISK_FILE_READONLY;
+	o.path = "/dev/null";
+	ck_assert_error(vcore_disk_open_file(&o, &l), -ENOTBLK,
+			"vcore_disk_open_file");
+	o.path = "/proc/version";
+	ck_assert_error(vcore_disk_open_file(&o, &l), -ENODATA,
+			"vcore_disk_open_file");
+	o.flags |= VCORE_DISK_FILE_DIRECT;
+	ck_assert_error(vcore_disk_open_file(&o, &l), -EOPNOTSUPP,
+			"vcore_disk_open_file");
 	ck_assert_int_eq(support_open_fds(), fds);
 	unlink(path);
 	close(made);
@@ -257,7 +273,7 @@ main(void)
 	tcase_add_test(t, test_bad_options_are_refused);
 	tcase_add_test(t, test_wrong_files_are_refused);
 	tcase_add_test(t, test_fifo_is_refused_without_blocking);
-	tcase_add_test(t, test_empty_and_tiny_files_are_einval);
+	tcase_add_test(t, test_empty_and_tiny_files_are_enodata);
 	tcase_add_test(t, test_descriptor_mode_must_fit);
 	tcase_add_test(t, test_limits_are_the_files);
 	tcase_add_test(t, test_open_file_gives_descriptor_and_limits);

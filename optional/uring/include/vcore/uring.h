@@ -41,11 +41,11 @@ struct vcore_uring_opts {
  * @param[out] disk  The new disk; unchanged on failure.
  *
  * @return 0, or a negative errno value:
- * @retval -EINVAL      A pointer is NULL, `entries` is out of range, or the
- *                      file is none for vcore_disk_open_file().
+ * @retval -EINVAL      A pointer is NULL, or `entries` is out of range.
  * @retval -E2BIG       An unknown field or flag is set.
  * @retval -EOPNOTSUPP  This kernel has no io_uring, or lacks an operation
- *                      (reading, writing, fsync and fallocate: Linux 5.6).
+ *                      (reading, writing, fsync and fallocate: Linux 5.6);
+ *                      or the file system has no O_DIRECT.
  * @retval -EPERM       The administrator has switched io_uring off, or a
  *                      system call filter has.
  * @retval -ENOMEM      Out of host memory, or of RLIMIT_MEMLOCK. Others:
