@@ -164,7 +164,7 @@ vcore_link_unref(struct vcore_link *link);
  * @param count  Entries of @p iov, 1 up to 1024.
  *
  * @return 0, or a negative errno value:
- * @retval -EINVAL  @p link or @p iov is NULL, or @p count is 0.
+ * @retval -EINVAL  @p link or @p iov is NULL.
  * @retval -EAGAIN  Not now; want VCORE_LINK_WRITABLE. Others: the frame is
  *                  dropped.
  *
@@ -184,7 +184,7 @@ vcore_link_send(struct vcore_link *link, void *queue, const struct iovec *iov,
  * @param count  Entries of @p iov, 1 up to 1023.
  *
  * @return Bytes of header and frame, or a negative errno value:
- * @retval -EINVAL    @p link or @p iov is NULL, or @p count is 0.
+ * @retval -EINVAL    @p link or @p iov is NULL.
  * @retval -EAGAIN    None waits.
  * @retval -EMSGSIZE  It was longer than @p iov and is dropped. Others:
  *                    nothing was received.

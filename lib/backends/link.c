@@ -71,9 +71,10 @@ int
 vcore_link_send(struct vcore_link *link, void *queue, const struct iovec *iov,
 		uint32_t count)
 {
-	if (link == NULL || iov == NULL || count == 0)
+	if (link == NULL || iov == NULL)
 		return vcore__err(NULL, -EINVAL,
-				  "vcore_link_send: link or iov is NULL, or count 0");
+				  "vcore_link_send: %s is NULL",
+				  link == NULL ? "link" : "iov");
 	return link->ops.send(link->opaque, queue, iov, count);
 }
 
@@ -81,9 +82,10 @@ int64_t
 vcore_link_receive(struct vcore_link *link, void *queue,
 		   const struct iovec *iov, uint32_t count)
 {
-	if (link == NULL || iov == NULL || count == 0)
+	if (link == NULL || iov == NULL)
 		return vcore__err(NULL, -EINVAL,
-				  "vcore_link_receive: link or iov is NULL, or count 0");
+				  "vcore_link_receive: %s is NULL",
+				  link == NULL ? "link" : "iov");
 	return link->ops.receive(link->opaque, queue, iov, count);
 }
 
