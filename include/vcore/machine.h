@@ -227,9 +227,9 @@ vcore_machine_unref(struct vcore_machine *machine);
  * @param text     The recipe.
  *
  * @return 0, or a negative errno value:
- * @retval -EINVAL   A pointer is NULL; malformed, an unknown key, or a value
- *                   out of range.
- * @retval -ENOENT   No such kind of device or backend, or no such file.
+ * @retval -EINVAL   A pointer is NULL; malformed, no such kind of device or
+ *                   backend, an unknown key, or a value out of range.
+ * @retval -ENOENT   No such file.
  * @retval -EEXIST   Another device has this `id`, or a handler of the
  *                   embedder's own is where the device's registers belong.
  * @retval -EBUSY    The machine has been started.

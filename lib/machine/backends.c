@@ -186,7 +186,7 @@ vcore__machine_make_disk(struct vcore_machine *m, struct vcore_recipe *r,
 		return make_file(m, r, disk);
 	k = find_kind(m, name, true);
 	if (k == NULL)
-		return vcore__err(m->opts.log, -ENOENT,
+		return vcore__err(m->opts.log, -EINVAL,
 				  "vcore_machine_add: there is no disk kind '%s'",
 				  name);
 	return k->disk(k->opaque, r, disk);
@@ -275,7 +275,7 @@ vcore__machine_make_link(struct vcore_machine *m, struct vcore_recipe *r,
 		return make_socket(r, link);
 	k = find_kind(m, name, false);
 	if (k == NULL)
-		return vcore__err(m->opts.log, -ENOENT,
+		return vcore__err(m->opts.log, -EINVAL,
 				  "vcore_machine_add: there is no link kind '%s'",
 				  name);
 	return k->link(k->opaque, r, link);

@@ -235,7 +235,7 @@ make_device(struct vcore_machine *m, struct vcore_recipe *r,
 	for (size_t i = 0; i < VCORE__ARRAY_SIZE(makers); i++)
 		if (strcmp(makers[i].kind, r->kind) == 0)
 			return makers[i].make(m, r, name, virtio);
-	return vcore__err(NULL, -ENOENT,
+	return vcore__err(NULL, -EINVAL,
 			  "vcore_machine_add: there is no device kind '%.40s'",
 			  r->kind);
 }
