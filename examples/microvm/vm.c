@@ -20,40 +20,58 @@ microvm_failed(void)
 	return MICROVM_FAILED;
 }
 
-/* Texts begin with the functions that failed: is the innermost one this? */
-static int
-is_from(const char *prefix)
-{
-	const char *text = vcore_error_text(), *inner = text, *colon;
-
-	while (strncmp(text, "vcore_", 6) == 0 &&
-	       (colon = strstr(text, ": ")) != NULL) {
-		inner = text;
-		text = colon + 2;
-	}
-	return strncmp(inner, prefix, strlen(prefix)) == 0;
-}
-
 /*
- * While the machine is made: is this about what the user has written, or is it
- * something out there that is not as it should be?
+ * While the machine is made, these two are about what the user has written;
+ * -EEXIST is an id= that is there twice.
  */
-static int
-is_usage(int rc)
-{
-	/* Kinds and names of a recipe; a file's -ENOENT is its opener's. */
-	if (rc == -ENOENT || rc == -EEXIST)
-		return is_from("vcore_machine_add:");
-	/* A disk's -EINVAL is about the file: empty, or no disk at all. */
-	return rc == -EINVAL && !is_from("vcore_disk_");
-}
-
 static int
 refused(int rc)
 {
-	int usage = is_usage(rc), status = microvm_failed();
+	int status = microvm_failed();
 
-	return usage ? MICROVM_USAGE : status;
+	return rc == -EINVAL || rc == -EEXIST ? MICROVM_USAGE : status;
+}
+
+/* What recipes may ask for, but this program was built without. */
+static const struct {
+	const char *item, *part;
+} left_out[] = {
+#ifndef HAVE_SLIRP
+	{ "link=user", "vcore-slirp, which needs libslirp" },
+#endif
+#ifndef HAVE_URING
+	{ "disk=uring", "vcore-uring, which needs liburing" },
+#endif
+	{ NULL, NULL }
+};
+
+/* Is this one of the items of a recipe? */
+static int
+has_item(const char *recipe, const char *item)
+{
+	size_t len = strlen(item);
+	const char *at = recipe;
+
+	while ((at = strchr(at, ',')) != NULL) {
+		if (*++at == ',')
+			at++;	/* two are one in a value */
+		else if (strncmp(at, item, len) == 0 &&
+			 (at[len] == ',' || at[len] == '\0'))
+			return 1;
+	}
+	return 0;
+}
+
+static int
+check_parts(const struct microvm_options *o)
+{
+	for (unsigned i = 0; i < o->devices; i++)
+		for (unsigned n = 0; left_out[n].item != NULL; n++)
+			if (has_item(o->device[i], left_out[n].item))
+				return microvm_usage(
+					"%s: built without %s",
+					left_out[n].item, left_out[n].part);
+	return MICROVM_OK;
 }
 
 static int
@@ -120,8 +138,10 @@ microvm_make(const struct microvm_options *o, struct vcore_log *log,
 {
 	struct vcore_machine_opts opts;
 	struct vcore_machine *m = NULL;
-	int rc, status = MICROVM_OK;
+	int rc, status = check_parts(o);
 
+	if (status != MICROVM_OK)
+		return status;
 	VCORE_INIT(&opts);
 	opts.flags = o->flags;
 	opts.memory = o->memory;
