@@ -33,8 +33,9 @@ static const char help[] =
 "where a virtio console has the terminal.\n"
 "\n"
 "Exit status: 0 the guest switched itself off, 1 the machine failed,\n"
-"2 wrong usage, 3 the guest panicked or a vCPU failed, 128 + N ended by\n"
-"signal N (SIGINT, SIGTERM, SIGHUP).\n";
+"2 wrong usage, 3 the guest panicked, a vCPU failed, or a triple fault ended\n"
+"it (with --no-reboot the first, else ten in a row), 128 + N ended by signal\n"
+"N (SIGINT, SIGTERM, SIGHUP).\n";
 
 void
 microvm_help(void)

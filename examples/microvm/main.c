@@ -7,6 +7,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+/* A guest that faults so often, each time so soon, does so for ever. */
+#define FAULTS_MAX    10
+#define FAULT_SECONDS 10
 
 /* For the signal handlers; NULL while there is none. */
 static struct vcore_machine *volatile running;
@@ -68,9 +73,24 @@ make_log(struct microvm_options *o, struct vcore_log **log)
 	return vcore_log_new(&opts, log);
 }
 
+/* A triple fault, which has booted the machine again: was it one too many? */
+static int
+faults_for_ever(void)
+{
+	static time_t last;
+	static int count;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec - last >= FAULT_SECONDS)
+		count = 0;
+	last = now.tv_sec;
+	return ++count == FAULTS_MAX;
+}
+
 /* What an event means for the exit status. */
 static int
-report(const struct vcore_event *event)
+report(struct vcore_machine *machine, const struct vcore_event *event)
 {
 	switch (event->kind) {
 	case VCORE_EVENT_RESET:
@@ -80,10 +100,23 @@ report(const struct vcore_event *event)
 	default:
 		fprintf(stderr, "microvm: %s: %s\n", event->object,
 			event->text);
-		return event->kind == VCORE_EVENT_PANIC ||
-				       event->kind == VCORE_EVENT_VCPU_ERROR
-			       ? MICROVM_CRASHED
-			       : MICROVM_OK;
+	}
+	switch (event->kind) {
+	case VCORE_EVENT_PANIC:
+	case VCORE_EVENT_VCPU_ERROR:
+		return MICROVM_CRASHED;
+	case VCORE_EVENT_SHUTDOWN:
+		/* With --no-reboot that was the end. */
+		if (vcore_machine_state(machine) == VCORE_MACHINE_OFF)
+			return MICROVM_CRASHED;
+		if (!faults_for_ever())
+			return MICROVM_OK;
+		fprintf(stderr, "microvm: %d triple faults in a row\n",
+			FAULTS_MAX);
+		vcore_machine_quit(machine);
+		return MICROVM_CRASHED;
+	default:
+		return MICROVM_OK;
 	}
 }
 
@@ -101,7 +134,7 @@ serve(struct vcore_machine *machine)
 			return MICROVM_FAILED;
 		VCORE_INIT(&event);
 		while ((rc = vcore_machine_next(machine, &event)) > 0) {
-			seen = report(&event);
+			seen = report(machine, &event);
 			status = status == MICROVM_OK ? seen : status;
 		}
 		if (rc < 0)

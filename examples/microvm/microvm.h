@@ -11,7 +11,8 @@
 #define MICROVM_OK      0	/* the guest switched itself off */
 #define MICROVM_FAILED  1	/* the machine could not be made or run */
 #define MICROVM_USAGE   2	/* the command line is wrong */
-#define MICROVM_CRASHED 3	/* the guest panicked or a vCPU failed */
+#define MICROVM_CRASHED 3	/* the guest panicked, faulted for good, or a
+				 * vCPU failed */
 
 /* The command line, taken apart. */
 struct microvm_options {

@@ -213,6 +213,34 @@ START_TEST(test_panic_has_status_3)
 }
 END_TEST
 
+START_TEST(test_triple_fault_has_status_3)
+{
+	struct microvm m;
+
+	use_kernel(guest_fault64, guest_fault64_end);
+	start(&m, "--no-reboot", NULL);
+	assert_ends(&m, 3, "microvm: vcpu0: triple fault\n");
+	ck_assert_ptr_null(strstr(m.said, "in a row"));
+}
+END_TEST
+
+START_TEST(test_triple_faults_end_after_the_tenth)
+{
+	const char *line = "microvm: vcpu0: triple fault\n", *at;
+	struct microvm m;
+	int count = 0;
+
+	use_kernel(guest_fault64, guest_fault64_end);
+	start(&m, NULL);
+	assert_ends(&m, 3, "microvm: 10 triple faults in a row\n");
+	for (at = m.said; (at = strstr(at, line)) != NULL; at++)
+		count++;
+	/* One more may have been on its way. */
+	ck_assert_int_ge(count, 10);
+	ck_assert_int_le(count, 11);
+}
+END_TEST
+
 static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
 
 START_TEST(test_signal_ends_it_with_128_and_its_number)
@@ -390,6 +418,8 @@ main(void)
 	tcase_add_test(tc, test_initrd_is_loaded);
 	tcase_add_test(tc, test_input_reaches_the_guest);
 	tcase_add_test(tc, test_panic_has_status_3);
+	tcase_add_test(tc, test_triple_fault_has_status_3);
+	tcase_add_test(tc, test_triple_faults_end_after_the_tenth);
 	tcase_add_loop_test(tc, test_signal_ends_it_with_128_and_its_number, 0,
 			    3);
 	tcase_add_test(tc, test_terminal_has_a_way_out_and_is_restored);

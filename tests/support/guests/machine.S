@@ -156,4 +156,12 @@ START(panic)
 	jmp	1b
 END(panic)
 
+/* A triple fault: there is nowhere an exception could go. */
+START(fault64)
+	pushq	$0
+	pushq	$0
+	lidt	(%rsp)
+	ud2
+END(fault64)
+
 	.section .note.GNU-stack, "", @progbits

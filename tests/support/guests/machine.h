@@ -34,6 +34,7 @@ GUEST(kernel);	/* says command line, 'R', initrd; reset until booted thrice;
 		   then power-off */
 GUEST(echo);	/* 64 bit: '!', then what comes in, until 'q': power-off */
 GUEST(panic);	/* 64 bit: pvpanic, then power-off */
+GUEST(fault64);	/* 64 bit: triple fault */
 #undef GUEST
 #endif
 
