@@ -113,7 +113,7 @@ report(struct vcore_machine *machine, const struct vcore_event *event)
 			return MICROVM_OK;
 		fprintf(stderr, "microvm: %d triple faults in a row\n",
 			FAULTS_MAX);
-		vcore_machine_quit(machine);
+		vcore_machine_stop(machine);
 		return MICROVM_CRASHED;
 	default:
 		return MICROVM_OK;
