@@ -118,9 +118,11 @@ vcore_pci_new(struct vcore_pci_bus *bus, const struct vcore_pci_opts *opts,
 	}
 	header(p, &o);
 	rc = vcore__pci_bus_add(bus, p, o.slot);
-	if (rc < 0)
-		vcore__err(NULL, rc, "vcore_pci_new: slot %u is %s", o.slot,
-			   rc == -EEXIST ? "taken" : "not to be had");
+	if (rc == -EEXIST)
+		vcore__err(NULL, rc, "vcore_pci_new: slot %u is taken", o.slot);
+	else if (rc < 0)
+		vcore__err(NULL, rc, "vcore_pci_new: all %u slots are taken",
+			   VCORE__PCI_SLOTS - 1);
 	else if (o.vectors)
 		rc = vcore__msix_init(p, o.vectors, o.msix_bar);
 	if (rc < 0) {

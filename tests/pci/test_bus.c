@@ -137,7 +137,7 @@ START_TEST(test_pci_bus_has_31_slots)
 	for (uint32_t i = 1; i < 31; i++)
 		ck_assert_ok(vcore_pci_new(bus, &o, &p[i]));
 	ck_assert_error(vcore_pci_new(bus, &o, &more), -ENOSPC,
-			"vcore_pci_new: ");
+			"vcore_pci_new: all 31 slots are taken");
 	ck_assert_ptr_null(more);
 	ck_assert_uint_eq(released, 0);
 	/* A slot that became free is used again. */
