@@ -96,7 +96,7 @@ vcore_disk_get_limits(struct vcore_disk *disk, struct vcore_disk_limits *limits)
 	if (rc < 0)
 		return vcore__err(NULL, rc,
 				  "vcore_disk_get_limits: the disk says %s",
-				  strerrordesc_np(-rc));
+				  vcore__strerror(rc));
 	if (l.logical_block == 0)
 		l.logical_block = BLOCK_MIN;
 	if (l.physical_block == 0)

@@ -355,7 +355,7 @@ open_end(struct end *e, int fd, const char *which)
 	if (rc < 0)
 		return vcore__err(NULL, rc,
 				  "vcore_stream_new_fd: %s %d: epoll: %s", which,
-				  fd, strerrordesc_np(-rc));
+				  fd, vcore__strerror(rc));
 	e->nonblock = (flags & O_NONBLOCK) != 0;
 	if (rc == 0)
 		e->kind = KIND_PLAIN;

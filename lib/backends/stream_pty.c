@@ -249,7 +249,7 @@ vcore_stream_new_pty(struct vcore_stream **stream, char *path,
 	rc = open_pty(p, name);
 	if (rc < 0)
 		vcore__err(NULL, rc, "vcore_stream_new_pty: '%s': %s", name,
-			   strerrordesc_np(-rc));
+			   vcore__strerror(rc));
 	if (rc == 0 && path != NULL && strlen(name) >= path_len)
 		rc = vcore__err(NULL, -ERANGE,
 				"vcore_stream_new_pty: '%s' does not fit in %u bytes",

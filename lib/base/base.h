@@ -129,6 +129,10 @@ vcore__sized_return(void *dst, size_t v1, const void *src, size_t src_size);
 #define vcore__add_overflow(a, b, r) __builtin_add_overflow((a), (b), (r))
 #define vcore__mul_overflow(a, b, r) __builtin_mul_overflow((a), (b), (r))
 
+/* Words for a negative errno, whoever made it up. Async-signal-safe. */
+const char *
+vcore__strerror(int rc);
+
 /* Nanoseconds of CLOCK_MONOTONIC. Async-signal-safe. */
 uint64_t
 vcore__now_ns(void);

@@ -34,6 +34,13 @@ vcore_error_set(int rc, const char *text)
 	return vcore__err(NULL, rc, "%s", text != NULL ? text : "");
 }
 
+const char *
+vcore__strerror(int rc)
+{
+	const char *text = rc < 0 && rc > -4096 ? strerrordesc_np(-rc) : NULL;
+
+	return text != NULL ? text : "no error that there is";
+}
 /* Analysers have it as a macro, too. */
 #undef vcore__err
 

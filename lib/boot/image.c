@@ -22,7 +22,7 @@ file_size(struct vcore__image *image)
 	struct stat st;
 
 	if (fstat(image->fd, &st) < 0)
-		return VCORE__BOOT_ERR(-errno, "%s: fstat", image->name);
+		return VCORE__BOOT_ERR(-errno, "%s: fstat: %m", image->name);
 	if (S_ISREG(st.st_mode)) {
 		image->len = (uint64_t)st.st_size;
 		return 0;
@@ -32,7 +32,8 @@ file_size(struct vcore__image *image)
 				       "%s is neither a regular file nor a block device",
 				       image->name);
 	if (ioctl(image->fd, BLKGETSIZE64, &image->len) < 0)
-		return VCORE__BOOT_ERR(-errno, "%s: BLKGETSIZE64", image->name);
+		return VCORE__BOOT_ERR(-errno, "%s: BLKGETSIZE64: %m",
+				       image->name);
 	return 0;
 }
 
@@ -59,8 +60,8 @@ vcore__image_open(struct vcore__image *image, const char *what,
 		image->close_fd = image->fd >= 0;
 	}
 	if (path && image->fd < 0)
-		return VCORE__BOOT_ERR(-errno, "cannot open %s %s, error %d",
-				       what, path, errno);
+		return VCORE__BOOT_ERR(-errno, "cannot open %s %s: %m",
+				       what, path);
 	rc = file_size(image);
 	if (rc < 0)
 		vcore__image_close(image);
@@ -102,7 +103,8 @@ read_all(const struct vcore__image *image, uint64_t off, struct iovec *iov,
 			return VCORE__BOOT_ERR(n < 0 ? -errno : -EIO,
 					       "%s: cannot read at %#llx: %s",
 					       image->name, VCORE__ULL(off),
-					       n < 0 ? "error" : "it ends");
+					       n < 0 ? vcore__strerror(-errno) :
+						       "it ends");
 		off += (uint64_t)n;
 		while (count > 0 && (size_t)n >= iov->iov_len) {
 			n -= (ssize_t)iov->iov_len;

@@ -219,7 +219,7 @@ post_error(struct vcore__block *b, const struct vcore_disk_request *disk)
 	snprintf(ev.text, sizeof(ev.text), "%s of %llu bytes at %llu: %s",
 		 ops[disk->op], (unsigned long long)disk->len,
 		 (unsigned long long)disk->offset,
-		 disk->rc > -4096 ? strerrordesc_np(-disk->rc) : "?");
+		 vcore__strerror(disk->rc));
 	(void)vcore_events_post(events, &ev);
 }
 

@@ -51,8 +51,8 @@ bell_add(void *opaque, const struct vcore__bell *bell)
 	b->refused[n] = bell;
 	atomic_store(&b->refusals, n + 1);
 	vcore__log(b->vm->log, VCORE_LOG_INFO,
-		   "doorbell at %#llx is served by exits: KVM_IOEVENTFD error %d",
-		   (unsigned long long)bell->addr, -rc);
+		   "doorbell at %#llx is served by exits: KVM_IOEVENTFD: %s",
+		   (unsigned long long)bell->addr, vcore__strerror(rc));
 	return rc;
 }
 

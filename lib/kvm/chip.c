@@ -65,8 +65,8 @@ commit(struct vcore__chip *c)
 	if (rc < 0) {
 		if (vcore__ratelimit_ok(&c->limit))
 			vcore__log(c->log, VCORE_LOG_ERR,
-				   "KVM refuses %u interrupt routes: error %d",
-				   t->nr, -rc);
+				   "KVM refuses %u interrupt routes: %s",
+				   t->nr, vcore__strerror(rc));
 		return rc;
 	}
 	c->dirty = false;

@@ -60,8 +60,8 @@ refused_open(struct vcore_log *log, int rc, const char *path)
 				  "vcore_host_open: no permission for %s: its group is %s",
 				  path, group);
 	default:
-		return vcore__err(log, rc, "vcore_host_open: %s: error %d",
-				  path, -rc);
+		return vcore__err(log, rc, "vcore_host_open: %s: %s", path,
+				  vcore__strerror(rc));
 	}
 }
 
@@ -75,8 +75,8 @@ open_fd(struct vcore_host *host, const struct vcore_host_opts *opts)
 		fd = fcntl(opts->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
 			return vcore__err(host->log, -errno,
-					  "vcore_host_open: descriptor %d can't be duplicated: error %d",
-					  opts->fd, errno);
+					  "vcore_host_open: descriptor %d can't be duplicated: %m",
+					  opts->fd);
 	} else {
 		fd = host->kvm.ops->open(host->kvm.opaque, path);
 		if (fd < 0)
@@ -94,8 +94,8 @@ check_fd(struct vcore_host *host)
 	rc = vcore__kvm_ioctl_n(&host->kvm, host->fd, KVM_GET_API_VERSION, 0);
 	if (rc < 0)
 		return vcore__err(host->log, -EOPNOTSUPP,
-				  "vcore_host_open: not KVM: error %d of KVM_GET_API_VERSION",
-				  -rc);
+				  "vcore_host_open: not KVM: KVM_GET_API_VERSION: %s",
+				  vcore__strerror(rc));
 	if (rc != KVM_API_VERSION)
 		return vcore__err(host->log, -EOPNOTSUPP,
 				  "vcore_host_open: KVM has interface version %d, not %d",
@@ -107,8 +107,8 @@ check_fd(struct vcore_host *host)
 				KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (rc < 0)
 		return vcore__err(host->log, rc,
-				  "vcore_host_open: error %d of KVM_GET_VCPU_MMAP_SIZE",
-				  -rc);
+				  "vcore_host_open: KVM_GET_VCPU_MMAP_SIZE: %s",
+				  vcore__strerror(rc));
 	if ((size_t)rc < sizeof(struct kvm_run))
 		return vcore__err(host->log, -EOPNOTSUPP,
 				  "vcore_host_open: run area of %d bytes is smaller than struct kvm_run",

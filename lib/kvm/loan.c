@@ -37,8 +37,8 @@ make(struct vcore_vm *vm, uint32_t id, struct vcore__loan **out)
 	if (rc < 0) {
 		/* EINVAL is also KVM's word for too many. */
 		vcore__err(vm->log, rc,
-			   "vcore_vcpu_new: KVM refuses vCPU %u of at most %u: error %d",
-			   id, vm->vcpu_max, -rc);
+			   "vcore_vcpu_new: KVM refuses vCPU %u of at most %u: %s",
+			   id, vm->vcpu_max, vcore__strerror(rc));
 		goto err_free;
 	}
 	loan->fd = rc;
@@ -47,8 +47,8 @@ make(struct vcore_vm *vm, uint32_t id, struct vcore__loan **out)
 	rc = kvm->ops->mmap(kvm->opaque, loan->fd, vm->host->run_len, &area);
 	if (rc < 0) {
 		vcore__err(vm->log, rc,
-			   "vcore_vcpu_new: run area of vCPU %u: error %d", id,
-			   -rc);
+			   "vcore_vcpu_new: run area of vCPU %u: %s", id,
+			   vcore__strerror(rc));
 		goto err_close;
 	}
 	loan->run = area;

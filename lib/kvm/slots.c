@@ -121,9 +121,10 @@ slot_add(void *opaque, const struct vcore__span *span)
 	rc = set_slot(s, &new, new.len, span->hva);
 	if (rc < 0)
 		return vcore__err(s->log, rc,
-				  "vcore_memory_add: KVM refuses slot %u at [%#llx, +%#llx): error %d",
+				  "vcore_memory_add: KVM refuses slot %u at [%#llx, +%#llx): %s",
 				  new.id, (unsigned long long)new.gpa,
-				  (unsigned long long)new.len, -rc);
+				  (unsigned long long)new.len,
+				  vcore__strerror(rc));
 	n = count(s);
 	at = lower_bound(s, new.gpa);
 	memmove(&s->slot[at + 1], &s->slot[at], (n - at) * sizeof(new));
@@ -150,8 +151,9 @@ slot_del(void *opaque, const struct vcore__span *span)
 	rc = s->closed ? 0 : set_slot(s, &old, 0, NULL);
 	if (rc < 0)
 		return vcore__err(s->log, rc,
-				  "vcore_memory_remove: KVM keeps slot %u at %#llx: error %d",
-				  old.id, (unsigned long long)old.gpa, -rc);
+				  "vcore_memory_remove: KVM keeps slot %u at %#llx: %s",
+				  old.id, (unsigned long long)old.gpa,
+				  vcore__strerror(rc));
 	memmove(&s->slot[at], &s->slot[at + 1], (n - at - 1) * sizeof(old));
 	s->used[old.id / 64] &= ~(UINT64_C(1) << (old.id % 64));
 	atomic_store_explicit(&s->count, n - 1, memory_order_relaxed);

@@ -61,8 +61,9 @@ create(struct vcore_vm *vm, uint64_t type)
 	fd = vcore__kvm_ioctl_n(kvm, vm->host->fd, KVM_CREATE_VM, type);
 	if (fd < 0)
 		return vcore__err(vm->log, fd,
-				  "vcore_vm_new: error %d of KVM_CREATE_VM with type %#llx",
-				  -fd, (unsigned long long)type);
+				  "vcore_vm_new: KVM_CREATE_VM with type %#llx: %s",
+				  (unsigned long long)type,
+				  vcore__strerror(fd));
 	vm->vmfd = vcore__vmfd_new(vm->host, fd);
 	if (!vm->vmfd) {
 		kvm->ops->close(kvm->opaque, fd);
@@ -151,8 +152,8 @@ connect(struct vcore_vm *vm, struct vcore_memory *memory,
 		rc = vcore__bells_init(&vm->bells[1], vm, o->mmio);
 	if (rc)
 		vcore__err(vm->log, rc,
-			   "vcore_vm_new: buses can't be listened to: error %d",
-			   -rc);
+			   "vcore_vm_new: buses can't be listened to: %s",
+			   vcore__strerror(rc));
 	return rc;
 }
 
@@ -303,8 +304,8 @@ vcore_vm_get_clock(struct vcore_vm *vm, uint64_t *clock_ns)
 	rc = vcore__vm_ioctl(vm, KVM_GET_CLOCK, &data);
 	if (rc < 0)
 		return vcore__err(vm->log, rc == -ENOTTY ? -EOPNOTSUPP : rc,
-				  "vcore_vm_get_clock: error %d of KVM_GET_CLOCK (KVM_CAP_ADJUST_CLOCK)",
-				  -rc);
+				  "vcore_vm_get_clock: KVM_GET_CLOCK (KVM_CAP_ADJUST_CLOCK): %s",
+				  vcore__strerror(rc));
 	*clock_ns = data.clock;
 	return 0;
 }
@@ -321,8 +322,9 @@ vcore_vm_set_clock(struct vcore_vm *vm, uint64_t clock_ns)
 	rc = vcore__vm_ioctl(vm, KVM_SET_CLOCK, &data);
 	if (rc < 0)
 		return vcore__err(vm->log, rc == -ENOTTY ? -EOPNOTSUPP : rc,
-				  "vcore_vm_set_clock: error %d of KVM_SET_CLOCK with %llu ns (KVM_CAP_ADJUST_CLOCK)",
-				  -rc, (unsigned long long)clock_ns);
+				  "vcore_vm_set_clock: KVM_SET_CLOCK with %llu ns (KVM_CAP_ADJUST_CLOCK): %s",
+				  (unsigned long long)clock_ns,
+				  vcore__strerror(rc));
 	return 0;
 }
 

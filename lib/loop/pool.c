@@ -132,7 +132,7 @@ start_workers(struct vcore_pool *pool, uint32_t threads)
 			return vcore__err(NULL, rc,
 					  "vcore_pool_new: thread %u of %u: %s",
 					  pool->threads + 1, threads,
-					  strerrordesc_np(-rc));
+					  vcore__strerror(rc));
 	}
 	return 0;
 }

@@ -192,8 +192,8 @@ vcore__machine_cpus_start(struct vcore_machine *m)
 					 &m->cpus[i], &m->cpus[i].thread);
 		if (rc < 0)
 			return vcore__err(m->opts.log, rc,
-					  "vcore_machine_start: thread of vCPU %u: error %d",
-					  i, -rc);
+					  "vcore_machine_start: thread of vCPU %u: %s",
+					  i, vcore__strerror(rc));
 		m->cpus[i].started = true;
 	}
 	return 0;

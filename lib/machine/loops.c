@@ -62,8 +62,8 @@ vcore__machine_loops_start(struct vcore_machine *m)
 					 m->loops[i].loop, &m->loops[i].thread);
 		if (rc < 0)
 			return vcore__err(m->opts.log, rc,
-					  "vcore_machine_start: thread of loop %u: error %d",
-					  i, -rc);
+					  "vcore_machine_start: thread of loop %u: %s",
+					  i, vcore__strerror(rc));
 		m->loops[i].started = true;
 	}
 	return 0;

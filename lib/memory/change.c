@@ -209,8 +209,8 @@ apply(struct commit *c, uint64_t deadline)
 	}
 	if (rc < 0)
 		rc = vcore__err(c->m->log, rc,
-				"%s: a listener refused: error %d, %s", c->who,
-				rc, vcore_error_text());
+				"%s: a listener refused: %s, %s", c->who,
+				vcore__strerror(rc), vcore_error_text());
 	if (rc == 0 && c->removed)
 		rc = vcore__map_drain(c->m, deadline, c->who);
 	if (rc == 0)

@@ -102,13 +102,13 @@ new_memfd(struct vcore_region *r, unsigned int flags)
 	if (fd < 0 && errno == EINVAL)	/* before Linux 6.3 */
 		fd = memfd_create("vcore-region", flags);
 	if (fd < 0)
-		return FAIL(-errno, "memfd_create, flags %#x", flags);
+		return FAIL(-errno, "memfd_create, flags %#x: %m", flags);
 	r->fd = fd;
 	if (ftruncate(fd, (off_t)r->len) < 0)
-		return FAIL(-errno, "ftruncate of a memfd to %#llx",
+		return FAIL(-errno, "ftruncate of a memfd to %#llx: %m",
 			    (unsigned long long)r->len);
 	if (fcntl(fd, F_ADD_SEALS, seals) < 0)
-		return FAIL(-errno, "F_ADD_SEALS %#x", seals);
+		return FAIL(-errno, "F_ADD_SEALS %#x: %m", seals);
 	return 0;
 }
 
@@ -135,12 +135,12 @@ file_size(int fd, uint64_t *size)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return FAIL(-errno, "fstat of fd %d", fd);
+		return FAIL(-errno, "fstat of fd %d: %m", fd);
 	*size = UINT64_MAX;
 	if (S_ISREG(st.st_mode))
 		*size = (uint64_t)st.st_size;
 	else if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, size) < 0)
-		return FAIL(-errno, "BLKGETSIZE64 of fd %d", fd);
+		return FAIL(-errno, "BLKGETSIZE64 of fd %d: %m", fd);
 	return 0;
 }
 
@@ -153,7 +153,7 @@ new_file(struct vcore_region *r, const struct vcore_region_opts *o)
 
 	r->fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 0);
 	if (r->fd < 0)
-		return FAIL(-errno, "cannot duplicate fd %d", o->fd);
+		return FAIL(-errno, "cannot duplicate fd %d: %m", o->fd);
 	if (fstatfs(r->fd, &fs) == 0 &&
 	    (uint64_t)fs.f_type == HUGETLBFS_SUPER_MAGIC)
 		r->page_size = (uint64_t)fs.f_bsize;
@@ -226,7 +226,7 @@ map_guarded(struct vcore_region *r)
 		flags |= MAP_NORESERVE;
 	trial = mmap(NULL, r->len, prot, flags, r->fd, (off_t)r->fd_offset);
 	if (trial == MAP_FAILED)
-		return FAIL(-errno, "mmap of %#llx bytes, backing %u",
+		return FAIL(-errno, "mmap of %#llx bytes, backing %u: %m",
 			    (unsigned long long)r->len, r->backing);
 	munmap(trial, r->len);
 
@@ -238,7 +238,7 @@ map_guarded(struct vcore_region *r)
 	guard = mmap(NULL, total, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (guard == MAP_FAILED)
-		return FAIL(-errno, "cannot reserve %#llx bytes of addresses",
+		return FAIL(-errno, "cannot reserve %#llx bytes of addresses: %m",
 			    (unsigned long long)total);
 	skip = page + (-((uintptr_t)guard + page) & (align - 1));
 	hva = mmap(guard + skip, r->len, prot, flags | MAP_FIXED, r->fd,
@@ -247,8 +247,9 @@ map_guarded(struct vcore_region *r)
 		int rc = -errno;
 
 		munmap(guard, total);
-		return FAIL(rc, "mmap of %#llx bytes, backing %u",
-			    (unsigned long long)r->len, r->backing);
+		return FAIL(rc, "mmap of %#llx bytes, backing %u: %s",
+			    (unsigned long long)r->len, r->backing,
+			    vcore__strerror(rc));
 	}
 	r->hva = vcore__guest_ptr(hva);
 	r->guard = guard;

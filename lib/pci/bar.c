@@ -270,7 +270,8 @@ vcore_pci_add_doorbell(struct vcore_pci *pci, uint32_t bar,
 		rc = -errno;
 		free(bell);
 		return vcore__err(NULL, rc,
-				  "vcore_pci_add_doorbell: descriptor %d", efd);
+				  "vcore_pci_add_doorbell: descriptor %d: %s",
+				  efd, vcore__strerror(rc));
 	}
 	bell->bar = bar;
 	bell->opts = o;

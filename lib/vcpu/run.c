@@ -99,8 +99,8 @@ run_failed(struct vcore_vcpu *v, int rc, struct vcore_exit *e)
 		return 1;
 	default:
 		return vcore__err(v->vm->log, rc,
-				  "vcore_vcpu_run: vCPU %u: error %d of KVM_RUN",
-				  v->id, -rc);
+				  "vcore_vcpu_run: vCPU %u: KVM_RUN: %s",
+				  v->id, vcore__strerror(rc));
 	}
 }
 
@@ -200,8 +200,8 @@ set_mask(struct vcore_vcpu *v, const sigset_t *mask)
 	rc = vcore__vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, &arg);
 	if (rc < 0)
 		return vcore__err(v->vm->log, rc,
-				  "vcore_vcpu_run: vCPU %u: error %d of KVM_SET_SIGNAL_MASK",
-				  v->id, -rc);
+				  "vcore_vcpu_run: vCPU %u: KVM_SET_SIGNAL_MASK: %s",
+				  v->id, vcore__strerror(rc));
 	memcpy(&v->mask, mask, 8);
 	v->mask_valid = true;
 	return 0;

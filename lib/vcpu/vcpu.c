@@ -167,8 +167,8 @@ vcore_vcpu_kick(struct vcore_vcpu *v)
 	/* Not logged: a signal handler may be the caller. */
 	if (rc)
 		return vcore__err(NULL, rc,
-				  "vcore_vcpu_kick: vCPU %u: signal %d: error %d",
-				  v->id, v->kick.signal, -rc);
+				  "vcore_vcpu_kick: vCPU %u: signal %d: %s",
+				  v->id, v->kick.signal, vcore__strerror(rc));
 	return 0;
 }
 

@@ -177,8 +177,8 @@ vcore_done_call(struct vcore_done *done, int rc)
 	q = done->queue;
 	if (rc < 0)
 		vcore__log(q->virtio->log, VCORE_LOG_WARNING,
-			   "%s: queue %u stopped with error %d",
-			   q->virtio->name, q->vq.index, -rc);
+			   "%s: queue %u stopped: %s",
+			   q->virtio->name, q->vq.index, vcore__strerror(rc));
 	vcore__virtqueue_close(&q->vq);
 	if (q->how == VCORE_VIRTIO_STOP_DROP)
 		vcore__virtqueue_forget(&q->vq);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of lib/base/error.c. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 
 #include "base/base.h"
@@ -62,6 +63,15 @@ START_TEST(test_control_characters_become_question_marks)
 {
 	vcore__err(NULL, -EINVAL, "vcore_x: a\nb\x1b[c\x7f");
 	ck_assert_str_eq(vcore_error_text(), "vcore_x: a?b?[c?");
+}
+END_TEST
+
+START_TEST(test_every_number_has_words)
+{
+	ck_assert_str_eq(vcore__strerror(-ENOMEM), "Cannot allocate memory");
+	ck_assert_str_eq(vcore__strerror(-4095), "no error that there is");
+	ck_assert_str_eq(vcore__strerror(5), "no error that there is");
+	ck_assert_str_eq(vcore__strerror(INT_MIN), "no error that there is");
 }
 END_TEST
 
@@ -164,6 +174,7 @@ main(void)
 	tcase_add_test(t, test_long_text_is_cut);
 	tcase_add_test(t, test_text_can_wrap_itself);
 	tcase_add_test(t, test_control_characters_become_question_marks);
+	tcase_add_test(t, test_every_number_has_words);
 	tcase_add_test(t, test_err_preserves_errno);
 	tcase_add_test(t, test_err_logs_at_level_err);
 	tcase_add_test(t, test_set_leaves_the_text_and_returns_the_number);

@@ -347,6 +347,7 @@ START_TEST(test_bad_lengths_are_refused)
 	}
 	opts.len = 1ull << 62;		/* more than there are addresses */
 	refused(-ENOMEM);
+	ck_assert_ptr_nonnull(strstr(vcore_error_text(), strerror(ENOMEM)));
 }
 END_TEST
 

@@ -50,12 +50,12 @@ vcore__vm_arch_init(struct vcore_vm *vm)
 	rc = vcore__vm_ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
 	if (rc < 0)
 		vcore__log(vm->log, VCORE_LOG_INFO,
-			   "error %d of KVM_SET_IDENTITY_MAP_ADDR", -rc);
+			   "KVM_SET_IDENTITY_MAP_ADDR: %s", vcore__strerror(rc));
 	rc = vcore__vm_ioctl(vm, KVM_SET_TSS_ADDR,
 			     (void *)(uintptr_t)TSS_ADDR);
 	if (rc < 0)
 		vcore__log(vm->log, VCORE_LOG_INFO,
-			   "error %d of KVM_SET_TSS_ADDR", -rc);
+			   "KVM_SET_TSS_ADDR: %s", vcore__strerror(rc));
 	return 0;
 }
 
@@ -63,7 +63,7 @@ static int
 lacks(struct vcore_vm *vm, int rc, const char *what)
 {
 	return vcore__err(vm->log, rc == -ENOTTY ? -EOPNOTSUPP : rc,
-			  "vcore_vm_new: error %d of %s", -rc, what);
+			  "vcore_vm_new: %s: %s", what, vcore__strerror(rc));
 }
 
 static int
@@ -148,8 +148,8 @@ vcore__vm_arch_irqchip_reset(struct vcore_vm *vm)
 	}
 	if (rc < 0)
 		vcore__log(vm->log, VCORE_LOG_ERR,
-			   "interrupt chips are not at power-on state: error %d",
-			   -rc);
+			   "interrupt chips are not at power-on state: %s",
+			   vcore__strerror(rc));
 }
 
 /* What KVM has made by itself: every line on the IOAPIC, ISA's on a PIC too. */

@@ -100,8 +100,8 @@ vcore_cpuid_new(struct vcore_host *host, struct vcore_cpuid **out)
 	t = supported(host, &rc);
 	if (!t)
 		return vcore__err(host->log, rc,
-				  "vcore_cpuid_new: error %d of KVM_GET_SUPPORTED_CPUID",
-				  -rc);
+				  "vcore_cpuid_new: KVM_GET_SUPPORTED_CPUID: %s",
+				  vcore__strerror(rc));
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		goto err_free;
@@ -457,7 +457,7 @@ vcore_vcpu_set_cpuid(struct vcore_vcpu *v, const struct vcore_cpuid *c,
 	free(t);
 	if (rc < 0)
 		return vcore__err(v->vm->log, rc,
-				  "vcore_vcpu_set_cpuid: vCPU %u: error %d of KVM_SET_CPUID2",
-				  v->id, -rc);
+				  "vcore_vcpu_set_cpuid: vCPU %u: KVM_SET_CPUID2: %s",
+				  v->id, vcore__strerror(rc));
 	return 0;
 }

@@ -48,8 +48,8 @@ transfer(struct vcore_vcpu *v, const char *who, unsigned long request,
 		return rc;
 	rc = vcore__vcpu_ioctl(v, request, arg);
 	if (rc < 0)
-		return vcore__err(v->vm->log, rc, "%s: vCPU %u: KVM error %d",
-				  who, v->id, -rc);
+		return vcore__err(v->vm->log, rc, "%s: vCPU %u: KVM says: %s",
+				  who, v->id, vcore__strerror(rc));
 	return 0;
 }
 
@@ -145,8 +145,8 @@ msrs_checked(struct vcore_vcpu *v, const char *who, unsigned long request,
 		return rc;
 	rc = msrs(v, request, io, in, count);
 	if (rc < 0)
-		return vcore__err(v->vm->log, rc, "%s: vCPU %u: KVM error %d",
-				  who, v->id, -rc);
+		return vcore__err(v->vm->log, rc, "%s: vCPU %u: KVM says: %s",
+				  who, v->id, vcore__strerror(rc));
 	return rc;
 }
 

@@ -179,8 +179,8 @@ vcore__vcpu_arch_save_reset(struct vcore_vcpu *v)
 fail:
 	state_free(s);
 	return vcore__err(v->vm->log, rc,
-			  "vcore_vcpu_new: vCPU %u: power-on state can't be saved: error %d",
-			  v->id, -rc);
+			  "vcore_vcpu_new: vCPU %u: power-on state can't be saved: %s",
+			  v->id, vcore__strerror(rc));
 }
 
 /* rc of the first that failed */
@@ -222,8 +222,8 @@ vcore__vcpu_arch_reset(struct vcore_vcpu *v, const char *who)
 	put(v, s->has & HAS_MP, KVM_SET_MP_STATE, &s->mp, &rc);
 	if (rc < 0)
 		return vcore__err(v->vm->log, rc,
-				  "%s: vCPU %u: power-on state is refused: error %d",
-				  who, v->id, -rc);
+				  "%s: vCPU %u: power-on state is refused: %s",
+				  who, v->id, vcore__strerror(rc));
 	if (done < s->nmsrs)
 		vcore__log(v->vm->log, VCORE_LOG_INFO,
 			   "vCPU %u: %u of %u MSRs could not be reset", v->id,
