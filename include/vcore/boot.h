@@ -53,9 +53,9 @@ struct vcore_boot_range {
 	uint32_t reserved0;	/**< Zero. */
 };
 
-/** The kernel is kernel_fd. */
+/** The kernel is kernel_fd; `kernel` only names it in texts. */
 #define VCORE_BOOT_KERNEL_FD (1u << 0)
-/** The initrd is initrd_fd. */
+/** The initrd is initrd_fd; `initrd` only names it in texts. */
 #define VCORE_BOOT_INITRD_FD (1u << 1)
 
 /**

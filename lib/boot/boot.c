@@ -19,13 +19,18 @@ check_opts(const struct vcore_boot_opts *o)
 	if (o->flags & ~BOOT_FLAGS)
 		return FAIL(-E2BIG, "flags %#x are unknown",
 			    o->flags & ~BOOT_FLAGS);
-	kernels = !!o->kernel + !!o->kernel_data +
-		  !!(o->flags & VCORE_BOOT_KERNEL_FD);
-	initrds = !!o->initrd + !!o->initrd_data +
-		  !!(o->flags & VCORE_BOOT_INITRD_FD);
+	/* With a descriptor a path is but its name. */
+	kernels = (o->kernel || (o->flags & VCORE_BOOT_KERNEL_FD)) +
+		  !!o->kernel_data;
+	initrds = (o->initrd || (o->flags & VCORE_BOOT_INITRD_FD)) +
+		  !!o->initrd_data;
 	if (kernels != 1 || initrds > 1)
 		return FAIL(-EINVAL, "%d kernels and %d initrds are given",
 			    kernels, initrds);
+	if ((o->flags & VCORE_BOOT_KERNEL_FD && o->kernel_fd < 0) ||
+	    (o->flags & VCORE_BOOT_INITRD_FD && o->initrd_fd < 0))
+		return FAIL(-EBADF, "kernel_fd %d or initrd_fd %d is negative",
+			    o->kernel_fd, o->initrd_fd);
 	if ((o->kernel_len && !o->kernel_data) ||
 	    (o->initrd_len && !o->initrd_data))
 		return FAIL(-EINVAL, "a length is given without data");
@@ -139,15 +144,16 @@ static int
 open_images(struct vcore__boot *b)
 {
 	const struct vcore_boot_opts *o = &b->opts;
+	int kernel = o->flags & VCORE_BOOT_KERNEL_FD ? o->kernel_fd : -1;
+	int initrd = o->flags & VCORE_BOOT_INITRD_FD ? o->initrd_fd : -1;
 	bool fd = o->flags & VCORE_BOOT_INITRD_FD;
 	int rc;
 
-	rc = vcore__image_open(&b->kernel, "kernel", o->kernel, o->kernel_fd,
+	rc = vcore__image_open(&b->kernel, "kernel", o->kernel, kernel,
 			       o->kernel_data, o->kernel_len);
 	if (rc == 0 && (fd || o->initrd || o->initrd_data))
-		rc = vcore__image_open(&b->initrd, "initrd", o->initrd,
-				       o->initrd_fd, o->initrd_data,
-				       o->initrd_len);
+		rc = vcore__image_open(&b->initrd, "initrd", o->initrd, initrd,
+				       o->initrd_data, o->initrd_len);
 	return rc;
 }
 

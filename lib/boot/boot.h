@@ -24,7 +24,10 @@ struct vcore__image {
 	char buf[40];		/* a name made here */
 };
 
-/* One of path, fd (>= 0), data; what says "kernel" or "initrd". */
+/*
+ * One of path, fd (path is then its name or NULL), data; what says "kernel" or
+ * "initrd".
+ */
 int vcore__image_open(struct vcore__image *image, const char *what,
 		      const char *path, int fd, const void *data, uint64_t len);
 void vcore__image_close(struct vcore__image *image);

@@ -54,14 +54,15 @@ vcore__image_open(struct vcore__image *image, const char *what,
 	}
 	image->fd = fd;
 	snprintf(image->buf, sizeof(image->buf), "%s in fd %d", what, fd);
-	if (path) {
+	if (path)
 		image->name = path;
+	if (path && fd < 0) {
 		image->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		image->close_fd = image->fd >= 0;
+		if (image->fd < 0)
+			return VCORE__BOOT_ERR(-errno, "cannot open %s %s: %m",
+					       what, path);
 	}
-	if (path && image->fd < 0)
-		return VCORE__BOOT_ERR(-errno, "cannot open %s %s: %m",
-				       what, path);
 	rc = file_size(image);
 	if (rc < 0)
 		vcore__image_close(image);

@@ -86,9 +86,12 @@ load_kernel(struct vcore_machine *m, struct vcore_boot_info *info)
 
 	VCORE_INIT(&opts);
 	opts.flags = VCORE_BOOT_KERNEL_FD;
+	opts.kernel = m->opts.kernel != NULL ? m->opts.kernel : "kernel";
 	opts.kernel_fd = m->kernel_fd;
 	if (m->initrd_fd >= 0) {
 		opts.flags |= VCORE_BOOT_INITRD_FD;
+		opts.initrd = m->opts.initrd != NULL ? m->opts.initrd
+						     : "initrd";
 		opts.initrd_fd = m->initrd_fd;
 	}
 	opts.cmdline = m->opts.cmdline;
@@ -104,22 +107,20 @@ load_kernel(struct vcore_machine *m, struct vcore_boot_info *info)
 static int
 boot_kernel(struct vcore_machine *m, const char *who)
 {
-	const char *name = m->opts.kernel != NULL ? m->opts.kernel : "kernel";
 	struct vcore_boot_info info;
 	int rc;
 
 	if (m->opts.memory < LEAST_MEMORY)
 		return vcore__err(m->opts.log, -ENOSPC,
-				  "%s: %s: %llu bytes of memory, a kernel needs %u at least",
-				  who, name,
-				  (unsigned long long)m->opts.memory,
+				  "%s: %llu bytes of memory, a kernel needs %u at least",
+				  who, (unsigned long long)m->opts.memory,
 				  LEAST_MEMORY);
 	VCORE_INIT(&info);
 	rc = load_kernel(m, &info);
 	if (rc == 0)
 		rc = set_registers(m->cpus[0].vcpu, &info);
 	if (rc < 0)
-		return vcore__err(m->opts.log, rc, "%s: %s: %s", who, name,
+		return vcore__err(m->opts.log, rc, "%s: %s", who,
 				  vcore_error_text());
 	return 0;
 }

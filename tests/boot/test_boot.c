@@ -70,8 +70,13 @@ START_TEST(test_exactly_one_kernel_and_at_most_one_initrd)
 	opts.flags = VCORE_BOOT_KERNEL_FD;
 	ck_assert_error(boot_it(), -EINVAL, "vcore_boot_linux: 2 kernels");
 	opts.flags = VCORE_BOOT_INITRD_FD;
-	opts.initrd = "i";
+	opts.initrd_data = bz;
 	ck_assert_error(boot_it(), -EINVAL, "vcore_boot_linux: 1 kernels");
+	opts.initrd_data = NULL;
+	opts.initrd_fd = -1;
+	opts.initrd = "i";
+	ck_assert_error(boot_it(), -EBADF,
+			"vcore_boot_linux: kernel_fd 0 or initrd_fd -1");
 	opts.flags = 0;
 	opts.initrd = NULL;
 	opts.initrd_len = 5;
@@ -126,6 +131,16 @@ START_TEST(test_paths_and_descriptors)
 	ck_assert_ok(boot_it());
 	ck_assert_uint_eq(info.initrd_len, ELF_LEN);
 	ck_assert_int_eq(support_open_fds(), fds);
+	/* Then a path is but a name. */
+	opts.kernel = "/nonexistent/kernel";
+	opts.initrd = "/nonexistent/initrd";
+	ck_assert_ok(boot_it());
+	ck_assert_int_eq(ftruncate(initrd, 1ll << 40), 0);
+	ck_assert_error(boot_it(), -ENOSPC,
+			"vcore_boot_linux: /nonexistent/initrd: no free RAM");
+	ck_assert_int_eq(ftruncate(kernel, 0), 0);
+	ck_assert_error(boot_it(), -ENOEXEC,
+			"vcore_boot_linux: /nonexistent/kernel: ");
 	close(kernel);
 	close(initrd);
 }

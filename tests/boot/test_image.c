@@ -99,7 +99,7 @@ START_TEST(test_path_image_is_closed)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ck_assert_int_eq(vcore__image_open(&image, "kernel", path, 0, NULL, 0),
+	ck_assert_int_eq(vcore__image_open(&image, "kernel", path, -1, NULL, 0),
 			 0);
 	check_read();
 	check_load();
@@ -113,13 +113,13 @@ START_TEST(test_what_is_no_file_is_refused)
 {
 	int fds = support_open_fds(), pipes[2];
 
-	ck_assert_error(vcore__image_open(&image, "kernel", "/nonexistent/k", 0,
+	ck_assert_error(vcore__image_open(&image, "kernel", "/nonexistent/k", -1,
 					  NULL, 0), -ENOENT,
 			"vcore_boot_linux: ");
 	ck_assert_ptr_nonnull(strstr(vcore_error_text(), "/nonexistent/k"));
-	ck_assert_error(vcore__image_open(&image, "kernel", "/", 0, NULL, 0),
+	ck_assert_error(vcore__image_open(&image, "kernel", "/", -1, NULL, 0),
 			-EINVAL, "vcore_boot_linux: / ");
-	ck_assert_error(vcore__image_open(&image, "kernel", "/dev/null", 0,
+	ck_assert_error(vcore__image_open(&image, "kernel", "/dev/null", -1,
 					  NULL, 0), -EINVAL,
 			"vcore_boot_linux: /dev/null ");
 	ck_assert_error(vcore__image_open(&image, "initrd", NULL, -1, NULL, 0),

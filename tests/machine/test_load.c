@@ -205,7 +205,8 @@ START_TEST(test_start_with_what_is_no_kernel_returns_enoexec)
 {
 	close(opts.kernel_fd);
 	opts.kernel_fd = file_of("hello", 5);
-	assert_start_fails(-ENOEXEC, "vcore_machine_start: kernel: ");
+	assert_start_fails(-ENOEXEC,
+			   "vcore_machine_start: vcore_boot_linux: kernel: ");
 }
 END_TEST
 
@@ -214,7 +215,8 @@ START_TEST(test_start_with_an_empty_kernel_returns_enoexec)
 	close(opts.kernel_fd);
 	opts.kernel_fd = memfd_create("empty", MFD_CLOEXEC);
 	opts.kernel = "empty file";
-	assert_start_fails(-ENOEXEC, "vcore_machine_start: empty file: ");
+	assert_start_fails(-ENOEXEC,
+			   "vcore_machine_start: vcore_boot_linux: empty file: ");
 }
 END_TEST
 
@@ -222,16 +224,18 @@ START_TEST(test_start_with_a_directory_as_kernel_returns_einval)
 {
 	opts.flags = 0;
 	opts.kernel = "/proc";
-	assert_start_fails(-EINVAL, "vcore_machine_start: /proc: ");
+	assert_start_fails(-EINVAL,
+			   "vcore_machine_start: vcore_boot_linux: /proc is neither");
 }
 END_TEST
 
 START_TEST(test_start_with_too_little_memory_returns_enospc)
 {
 	opts.memory = 512 << 10;
-	assert_start_fails(-ENOSPC, "vcore_machine_start: kernel: 524288");
+	assert_start_fails(-ENOSPC, "vcore_machine_start: 524288");
 	opts.memory = MIB;
-	assert_start_fails(-ENOSPC, "vcore_machine_start: kernel: ");
+	assert_start_fails(-ENOSPC,
+			   "vcore_machine_start: vcore_boot_linux: kernel: ");
 }
 END_TEST
 
@@ -240,7 +244,12 @@ START_TEST(test_start_with_an_initrd_too_large_returns_enospc)
 	opts.flags |= VCORE_MACHINE_INITRD_FD;
 	opts.initrd_fd = memfd_create("initrd", MFD_CLOEXEC);
 	ck_assert_int_eq(ftruncate(opts.initrd_fd, 64 * MIB), 0);
-	assert_start_fails(-ENOSPC, "vcore_machine_start: kernel: ");
+	assert_start_fails(-ENOSPC,
+			   "vcore_machine_start: vcore_boot_linux: initrd: ");
+	opts.initrd = "/boot/initrd";
+	assert_start_fails(
+		-ENOSPC,
+		"vcore_machine_start: vcore_boot_linux: /boot/initrd: ");
 	close(opts.initrd_fd);
 }
 END_TEST
@@ -252,7 +261,9 @@ START_TEST(test_start_with_a_command_line_too_long_returns_einval)
 	memset(line, 'a', sizeof(line) - 1);
 	line[sizeof(line) - 1] = '\0';
 	opts.cmdline = line;
-	assert_start_fails(-EINVAL, "vcore_machine_start: kernel: ");
+	assert_start_fails(
+		-EINVAL,
+		"vcore_machine_start: vcore_boot_linux: the command line");
 }
 END_TEST
 
