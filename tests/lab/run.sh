@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# run.sh BATCH MICROVM: boots the guests of one batch of cases.txt, all in one
-# boot of the lab (directly where this machine's KVM runs stock kernels and
-# we are root). Fails if a case failed, or said nothing.
+# run.sh BATCH MICROVM [CUSTOM_DISK]: boots the guests of one batch of
+# cases.txt, all in one boot of the lab (directly where this machine's KVM runs
+# stock kernels and we are root), and that of examples/custom_disk if it is
+# given. Fails if a case failed, or said nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/lib/all.sh
@@ -11,6 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 batch=$1
 microvm=$2
+custom_disk=${3:-}
 [ -x "$microvm" ] || die "not built: $microvm"
 
 stage=$(cache_tmp)
@@ -28,6 +30,10 @@ while read -r name number kernel transport cpus irqchip engine net action \
 		"action=$action timeout=500 $more"
 done <"$here/cases.txt" >"$stage/batch"
 [ ${#names[@]} -gt 0 ] || die "no such batch: $batch"
+if [ -n "$custom_disk" ]; then
+	names+=(custom_disk)
+	echo './custom_disk.sh ./custom_disk cloud-amd64' >>"$stage/batch"
+fi
 
 lab_get
 guest_get
@@ -42,6 +48,7 @@ lab_reset
 lab_timeout=1500
 lab_put=("$stage/batch" "$microvm" "$(guest_image)" "$(busybox_path)"
 	"$VCORE_ROOT/scripts/guest/boot")
+[ -z "$custom_disk" ] || lab_put+=("$custom_disk" "$here/custom_disk.sh")
 mapfile -t flavours < <(sed -n 's/.* kernel=\([^ ]*\) .*/\1/p' \
 	"$stage/batch" | sort -u)
 for flavour in "${flavours[@]}"; do
