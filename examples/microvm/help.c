@@ -27,6 +27,7 @@ static const char help[] =
 "  --no-reboot          a reset ends the run\n"
 "  --shared-memory      guest memory in a memfd\n"
 "  --device RECIPE      any device, as vcore_machine_add() takes it\n"
+"  --counters           at the end, what the devices have done, on stderr\n"
 "  --verbose            the library's log on stderr; twice: all of it\n"
 "\n"
 "On a terminal, Ctrl-A x ends it (Ctrl-A Ctrl-A is one Ctrl-A), or Ctrl-C\n"

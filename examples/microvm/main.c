@@ -162,6 +162,8 @@ run(const struct microvm_options *o, struct vcore_log *log)
 						  : serve(machine);
 	microvm_tty_restore();
 	vcore_machine_stop(machine);
+	if (o->counters)
+		microvm_counters(machine);
 	running = NULL;
 	vcore_machine_unref(machine);
 	return status;

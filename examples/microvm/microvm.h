@@ -19,7 +19,7 @@ struct microvm_options {
 	const char *kernel, *initrd, *append, *serial, *kvm;
 	uint64_t memory;
 	uint32_t cpus, transport, irqchip, flags;
-	int verbose, kvm_fd;
+	int verbose, counters, kvm_fd;
 	unsigned devices;
 	char *device[MICROVM_MAX_DEVICES];	/* recipes, on the heap */
 };
@@ -52,6 +52,9 @@ int microvm_make(const struct microvm_options *options, struct vcore_log *log,
 		 struct vcore_machine **machine);
 /* Says on stderr what failed: the exit status. */
 int microvm_failed(void);
+
+/* counters.c: a line for each device on stderr. */
+void microvm_counters(struct vcore_machine *machine);
 
 /*
  * tty.c: a terminal on standard input is raw until it is restored. With keys,

@@ -10,8 +10,8 @@
 enum {
 	OPT_KERNEL = 256, OPT_INITRD, OPT_APPEND, OPT_CPUS, OPT_MEMORY,
 	OPT_DISK, OPT_NET, OPT_CONSOLE, OPT_SERIAL, OPT_RNG, OPT_TRANSPORT,
-	OPT_IRQCHIP, OPT_KVM, OPT_NO_REBOOT, OPT_SHARED, OPT_DEVICE, OPT_VERBOSE,
-	OPT_HELP
+	OPT_IRQCHIP, OPT_KVM, OPT_NO_REBOOT, OPT_SHARED, OPT_DEVICE,
+	OPT_COUNTERS, OPT_VERBOSE, OPT_HELP
 };
 
 static const struct option longopts[] = {
@@ -31,6 +31,7 @@ static const struct option longopts[] = {
 	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
 	{ "shared-memory", no_argument, NULL, OPT_SHARED },
 	{ "device", required_argument, NULL, OPT_DEVICE },
+	{ "counters", no_argument, NULL, OPT_COUNTERS },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 }
@@ -83,6 +84,9 @@ parse_machine(struct microvm_options *o, int option, const char *arg)
 		return 0;
 	case OPT_SHARED:
 		o->flags |= VCORE_MACHINE_SHARED_MEMORY;
+		return 0;
+	case OPT_COUNTERS:
+		o->counters = 1;
 		return 0;
 	default:
 		o->verbose++;

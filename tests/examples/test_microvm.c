@@ -203,6 +203,21 @@ START_TEST(test_input_reaches_the_guest)
 }
 END_TEST
 
+START_TEST(test_counters_are_shown_at_the_end)
+{
+	struct microvm m;
+
+	use_kernel(guest_kernel, guest_kernel_end);
+	start(&m, "--no-reboot", "--counters", "--rng", "--disk",
+	      "/proc/self/exe,ro", NULL);
+	assert_ends(&m, 0,
+		    "microvm: device 0: type=4 kicks=0 interrupts=0 chains=0 "
+		    "bad=0\n"
+		    "microvm: device 1: type=2 kicks=0 interrupts=0 chains=0 "
+		    "bad=0 reads=0 writes=0 ");
+}
+END_TEST
+
 START_TEST(test_panic_has_status_3)
 {
 	struct microvm m;
@@ -417,6 +432,7 @@ main(void)
 	tcase_add_test(tc, test_no_reboot_ends_with_the_first_reset);
 	tcase_add_test(tc, test_initrd_is_loaded);
 	tcase_add_test(tc, test_input_reaches_the_guest);
+	tcase_add_test(tc, test_counters_are_shown_at_the_end);
 	tcase_add_test(tc, test_panic_has_status_3);
 	tcase_add_test(tc, test_triple_fault_has_status_3);
 	tcase_add_test(tc, test_triple_faults_end_after_the_tenth);
