@@ -10,18 +10,32 @@ lab | direct) ;;
 *) usage_error "VCORE_RIG is lab or direct, not '$VCORE_RIG'" ;;
 esac
 
+# rig_try FOUND: the probe's status and what it says, as two lines of FOUND.
+rig_try() {
+	local probe=$VCORE_CACHE/kvmprobe rc=0 says
+	local source=$VCORE_ROOT/scripts/lib/kvmprobe.c
+	if [ ! -x "$probe" ] || [ "$source" -nt "$probe" ]; then
+		"${CC:-cc}" -O1 -o "$probe.$$" "$source" &&
+			mv "$probe.$$" "$probe" || return
+	fi
+	says=$("$probe") || rc=$?
+	printf '%s\n' "$rc" "$says" >"$1"
+}
+
 # rig_probe: sets RIG (direct, lab), RIG_WHY, RIG_KVM (yes, no).
 # VCORE_RIG=lab or direct overrides.
 rig_probe() {
-	local probe=$VCORE_CACHE/kvmprobe rc=0
-	local source=$VCORE_ROOT/scripts/lib/kvmprobe.c
-	if [ ! -x "$probe" ] || [ "$source" -nt "$probe" ]; then
-		packages_install gcc=cc libc6-dev=/usr/include/stdio.h \
-			linux-libc-dev=/usr/include/linux/kvm.h
-		"${CC:-cc}" -O1 -o "$probe.$$" "$source"
-		mv "$probe.$$" "$probe"
-	fi
-	RIG_WHY=$("$probe") || rc=$?
+	local found rc
+	packages_install gcc=cc libc6-dev=/usr/include/stdio.h \
+		linux-libc-dev=/usr/include/linux/kvm.h
+	found=$(mktemp "$VCORE_CACHE/tmp.$$.rig.XXXXXX")
+	step 'Trying what /dev/kvm runs' rig_try "$found" ||
+		die 'could not try /dev/kvm'
+	{
+		read -r rc
+		read -r RIG_WHY
+	} <"$found"
+	rm -f "$found"
 	RIG=lab RIG_KVM=no
 	case $rc in
 	0) RIG=direct RIG_KVM=yes ;;
