@@ -57,7 +57,7 @@ lab_make() {
 
 # lab_reset: forget the options of the last lab_run.
 lab_reset() {
-	lab_cpus=2 lab_mem=2048 lab_disk=1024 lab_timeout=600 lab_net=0
+	lab_cpus=2 lab_mem=2048 lab_disk=1024 lab_timeout=1200 lab_net=0
 	lab_tty=0 lab_log='' lab_append=''
 	lab_put=() lab_get_paths=() lab_qemu=()
 }

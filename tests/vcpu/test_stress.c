@@ -14,8 +14,8 @@
 #include "support/support.h"
 
 /* Of each kind of guest; in a soak the number the design was tried with. */
-#define KICKS support_rounds(500, 2000)
-#define PAUSES support_rounds(200, 2000)
+#define KICKS support_rounds(200, 2000)
+#define PAUSES support_rounds(100, 2000)
 #define RUNNERS support_rounds(10, 100)
 #define SECOND 1000000000ull
 
