@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/defined.h"
 
 /* What is left of the first entry, empty ones skipped; false at the end. */
 static bool
@@ -61,6 +62,7 @@ vcore__iov_copy_to(struct vcore__iov *at, const void *buf, uint64_t len)
 	while (done < len && first(at, &left)) {
 		if (left.iov_len > len - done)
 			left.iov_len = len - done;
+		VCORE__DEFINED((const char *)buf + done, left.iov_len);
 		memcpy(left.iov_base, (const char *)buf + done, left.iov_len);
 		at->skip += left.iov_len;
 		done += left.iov_len;

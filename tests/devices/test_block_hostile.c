@@ -155,7 +155,7 @@ flipper(void *arg)
  */
 START_TEST(test_hostile_header_rewritten_by_a_racing_thread)
 {
-	uint32_t rounds = getenv("VCORE_SOAK") ? 10000000 : 20000;
+	uint32_t rounds = support_rounds(5000, 10000000);
 	struct vdriver_buf bufs[3];
 	struct bed_request r;
 	pthread_t thread;
@@ -399,7 +399,7 @@ main(void)
 	Suite *suite = suite_create("devices/block_hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, support_timeout(120));
 	tcase_add_loop_test(
 		t, test_hostile_header_changed_as_soon_as_it_was_read, 0,
 		(int)VCORE__ARRAY_SIZE(evil_headers));

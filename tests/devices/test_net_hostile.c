@@ -229,7 +229,7 @@ flipper(void *arg)
 /* Case 47 with a thread. */
 START_TEST(test_hostile_header_rewritten_by_a_racing_thread)
 {
-	uint32_t rounds = getenv("VCORE_SOAK") ? 10000000 : 20000;
+	uint32_t rounds = support_rounds(20000, 10000000);
 	struct virtio_net_hdr_v1 sent;
 	struct vdriver_buf buf = { .len = HDR + 100 };
 	const struct fake_frame *f;
@@ -311,7 +311,7 @@ main(void)
 	Suite *s = suite_create("devices/net_hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, support_timeout(60));
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_loop_test(
 		t, test_hostile_header_changed_as_soon_as_it_was_read, 0, 4);

@@ -12,13 +12,6 @@
 #define MOVES  300u
 #define PAUSES 100u
 
-/* The full count with scripts/test --soak. */
-static uint32_t
-rounds(uint32_t plain, uint32_t soak)
-{
-	return getenv("VCORE_SOAK") ? soak : plain;
-}
-
 static _Atomic uint32_t over;
 static _Atomic uint64_t scribbles;
 
@@ -195,7 +188,7 @@ START_TEST(test_race_reset_storm_against_kicks)
 	race_setup(_i);
 	start(kicker);
 	start(changer);
-	for (uint32_t i = 0; i < rounds(RESETS, 10000); i++) {
+	for (uint32_t i = 0; i < support_rounds(RESETS, 10000); i++) {
 		fresh_memory();
 		ck_assert(vdriver_begin(&d, 0));
 		ck_assert(vdriver_queue(&d, 0, QSIZE));
@@ -288,7 +281,7 @@ END_TEST
 static void *
 ring_driver(void *arg)
 {
-	uint64_t end = rounds(50000, 10000000);
+	uint64_t end = support_rounds(50000, 10000000);
 
 	(void)arg;
 	as_guest_begin();
@@ -334,7 +327,7 @@ START_TEST(test_race_registers_from_two_vcpus)
 	start_with(poker, (void *)1);
 	start_with(poker, (void *)2);
 	start(changer);
-	for (uint32_t i = 0; i < rounds(200, 20000); i++) {
+	for (uint32_t i = 0; i < support_rounds(200, 20000); i++) {
 		vdriver_status(&d);
 		vdriver_run(&env);
 	}
@@ -362,7 +355,7 @@ START_TEST(test_race_isr_read_storm)
 	causes = 0;
 	start(isr_reader);
 	start(isr_reader);
-	for (uint32_t i = 1; i <= rounds(500, 100000); i++) {
+	for (uint32_t i = 1; i <= support_rounds(500, 100000); i++) {
 		vdriver_set_used_event(&d.queue[0], d.queue[0].last_used);
 		device_assert_serves(0);
 		while (causes < i)
@@ -381,7 +374,7 @@ START_TEST(test_race_configuration_is_never_torn)
 	start(config_writer);
 	start_with(config_reader, &torn[0]);
 	start_with(config_reader, &torn[1]);
-	for (uint32_t i = 0; i < rounds(300, 100000); i++)
+	for (uint32_t i = 0; i < support_rounds(300, 100000); i++)
 		vdriver_run(&env);
 	join();
 	ck_assert_uint_eq(torn[0] + torn[1], 0);
@@ -395,7 +388,7 @@ main(void)
 	Suite *suite = suite_create("virtio/race");
 	TCase *t = tcase_create("race");
 
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, support_timeout(60));
 	tcase_add_loop_test(t, test_race_reset_storm_against_kicks, 0, 2);
 	tcase_add_loop_test(t, test_race_pauses_against_kicks_and_resets, 0, 2);
 	tcase_add_test(t, test_race_moved_bar_against_accesses);
