@@ -147,9 +147,17 @@ START_TEST(test_slot_refused_by_kvm_changes_nothing)
 }
 END_TEST
 
+/* Pages that only Intel's real mode needs: a VM does without if it has to. */
+static bool
+is_vital(unsigned long request)
+{
+	return request != KVM_SET_IDENTITY_MAP_ADDR &&
+	       request != KVM_SET_TSS_ADDR;
+}
+
 START_TEST(test_slots_of_what_was_mapped_before)
 {
-	uint32_t n;
+	uint32_t n, calls;
 	int rc;
 
 	vcore_vm_unref(vm);
@@ -160,9 +168,15 @@ START_TEST(test_slots_of_what_was_mapped_before)
 	for (n = 1;; n++) {
 		fake.failed = false;
 		fake.fail_at = n;
+		calls = fake.calls;
 		rc = vcore_vm_new(host, memory, NULL, &vm);
 		if (!fake.failed)
 			break;
+		if (!is_vital(fake.call[calls + n - 1].request)) {
+			ck_assert_int_eq(rc, 0);
+			vcore_vm_unref(vm);
+			continue;
+		}
 		ck_assert_int_lt(rc, 0);
 		ck_assert_uint_eq(fake.open, 1);
 	}
