@@ -201,34 +201,58 @@ new_caller(struct vcore_region *r, const struct vcore_region_opts *o)
 }
 
 /*
+ * Can the file be mapped? Elsewhere, to see: a MAP_FIXED that fails has removed
+ * what it was to replace (before Linux 6.12), and by the time the reservation
+ * is given back another thread's mapping may stand there.
+ */
+static int
+try_map(const struct vcore_region *r, int prot, int flags)
+{
+	void *trial = mmap(NULL, r->len, prot, flags, r->fd,
+			   (off_t)r->fd_offset);
+
+	if (trial == MAP_FAILED)
+		return -errno;
+	munmap(trial, r->len);
+	return 0;
+}
+
+/* In the reservation, at this place. */
+static int
+map_at(struct vcore_region *r, void *at, int prot, int flags)
+{
+	r->hva = vcore__guest_ptr(at);
+	/* Anonymous memory: the reservation is that already. */
+	if (r->fd < 0)
+		return mprotect(at, r->len, prot) < 0 ? -errno : 0;
+	at = mmap(at, r->len, prot, flags | MAP_FIXED, r->fd,
+		  (off_t)r->fd_offset);
+	return at == MAP_FAILED ? -errno : 0;
+}
+
+/*
  * Map the region inside a larger inaccessible reservation, so that running
  * over either end faults instead of hitting a neighbour.
- *
- * First elsewhere, to see whether it can be: a MAP_FIXED that fails has
- * removed what it was to replace (before Linux 6.12), and by the time the
- * reservation is given back another thread's mapping may stand there.
  */
 static int
 map_guarded(struct vcore_region *r)
 {
-	int prot = PROT_READ, flags;
+	int prot = PROT_READ, flags, rc;
 	uint64_t page, align, total;
-	char *trial, *guard, *hva;
 	size_t skip;
+	char *guard;
 
 	flags = r->flags & VCORE_REGION_SHARED ? MAP_SHARED : MAP_PRIVATE;
-	if (r->fd < 0)
-		flags |= MAP_ANONYMOUS;
 	if (!(r->flags & VCORE_REGION_READONLY))
 		prot |= PROT_WRITE;
 	/* As a memfd's: a guest may be larger than what it ever touches. */
 	if (r->page_size == vcore__page_size())
 		flags |= MAP_NORESERVE;
-	trial = mmap(NULL, r->len, prot, flags, r->fd, (off_t)r->fd_offset);
-	if (trial == MAP_FAILED)
-		return FAIL(-errno, "mmap of %#llx bytes, backing %u: %m",
-			    (unsigned long long)r->len, r->backing);
-	munmap(trial, r->len);
+	rc = r->fd < 0 ? 0 : try_map(r, prot, flags);
+	if (rc < 0)
+		return FAIL(rc, "mmap of %#llx bytes, backing %u: %s",
+			    (unsigned long long)r->len, r->backing,
+			    vcore__strerror(rc));
 
 	page = vcore__page_size();
 	align = r->page_size;
@@ -241,17 +265,13 @@ map_guarded(struct vcore_region *r)
 		return FAIL(-errno, "cannot reserve %#llx bytes of addresses: %m",
 			    (unsigned long long)total);
 	skip = page + (-((uintptr_t)guard + page) & (align - 1));
-	hva = mmap(guard + skip, r->len, prot, flags | MAP_FIXED, r->fd,
-		   (off_t)r->fd_offset);
-	if (hva == MAP_FAILED) {
-		int rc = -errno;
-
+	rc = map_at(r, guard + skip, prot, flags);
+	if (rc < 0) {
 		munmap(guard, total);
 		return FAIL(rc, "mmap of %#llx bytes, backing %u: %s",
 			    (unsigned long long)r->len, r->backing,
 			    vcore__strerror(rc));
 	}
-	r->hva = vcore__guest_ptr(hva);
 	r->guard = guard;
 	r->guard_len = total;
 	return 0;
@@ -356,7 +376,8 @@ vcore_region_new(const struct vcore_region_opts *opts,
 	r->fd = -1;
 	rc = region_back(r, &o);
 	/* Advice: without transparent huge pages it is only slower. */
-	if (rc == 0 && r->backing == VCORE_BACKING_ANONYMOUS)
+	if (rc == 0 && r->backing == VCORE_BACKING_ANONYMOUS &&
+	    r->len >= THP_SIZE)
 		(void)madvise(vcore__guest_force(r->hva), r->len,
 			      MADV_HUGEPAGE);
 	if (rc == 0 && (r->flags & VCORE_REGION_POPULATE))
