@@ -297,8 +297,7 @@ START_TEST(test_impossible_frames_are_emsgsize)
 	ck_assert_int_eq(vcore_link_send(link_, queue, iov, 2), -EMSGSIZE);
 	iov[1].iov_len = FRAME_MAX + 1;
 	ck_assert_int_eq(vcore_link_send(link_, queue, iov, 2), -EMSGSIZE);
-	ck_assert_error(vcore_link_send(link_, queue, iov, 0), -EINVAL,
-			"vcore_link_send: ");
+	ck_assert_int_eq(vcore_link_send(link_, queue, iov, 0), -EMSGSIZE);
 }
 END_TEST
 

@@ -176,6 +176,8 @@ void __real_free(void *p);
 void __wrap_free(void *p);
 void *__real_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off);
 void *__wrap_mmap(void *p, size_t n, int prot, int flags, int fd, off_t off);
+int __real_mprotect(void *p, size_t n, int prot);
+int __wrap_mprotect(void *p, size_t n, int prot);
 int __real_munmap(void *p, size_t n);
 int __wrap_munmap(void *p, size_t n);
 int __real_fcntl(int fd, int cmd, ...);
@@ -238,6 +240,14 @@ __wrap_munmap(void *p, size_t n)
 {
 	atomic_fetch_sub(&bytes, (int64_t)n);
 	return __real_munmap(p, n);
+}
+
+int
+__wrap_mprotect(void *p, size_t n, int prot)
+{
+	if (fail_now(FAIL_SYSTEM, ENOMEM, "mprotect"))
+		return -1;
+	return __real_mprotect(p, n, prot);
 }
 
 /* Those that make a descriptor fail like others of FAIL_SYSTEM. */
