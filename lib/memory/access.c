@@ -11,6 +11,7 @@ vcore__memory_user_init(struct vcore__memory_user *u,
 {
 	memset(u, 0, sizeof(*u));
 	u->memory = vcore_memory_ref(memory);
+	u->generation = &memory->generation;
 	vcore__reader_init(&u->reader, memory->domain);
 	pthread_mutex_lock(&memory->users_lock);
 	u->next = memory->users;
@@ -51,39 +52,26 @@ vcore__memory_exit(struct vcore__memory_user *u)
 	vcore__reader_exit(&u->reader);
 }
 
-uint64_t
-vcore__memory_generation(struct vcore__memory_user *u)
-{
-	return atomic_load(&u->memory->generation);
-}
-
-/*
- * A writer publishes the map, then the generation, then waits for sections.
- * Whoever is in a section and still reads the old generation keeps the old
- * map's entries alive, so a hit under an equal generation is safe; loading the
- * generation first can at worst store a new entry under an old generation,
- * which never matches again. (Both are seq_cst: the rule of base/rcu.h.)
- */
-static const struct vcore__map_entry *
-find(const struct vcore_memory *m, struct vcore__memory_user *u, uint64_t gpa)
+static const struct vcore__span *
+find(const struct vcore_memory *m, uint64_t gpa)
 {
 	const struct vcore__range_entry *range;
-	const struct vcore__map_entry *e;
-	uint64_t generation;
 
-	generation = atomic_load(&m->generation);
-	if (u && u->cached_generation == generation &&
-	    gpa - u->cached->span.gpa < u->cached->span.len)
-		return u->cached;
 	range = vcore__rangemap_find(&m->map, gpa);
-	if (!range)
-		return NULL;
-	e = range->value;
-	if (u) {
-		u->cached = e;
+	return range ? &((struct vcore__map_entry *)range->value)->span : NULL;
+}
+
+const struct vcore__span *
+vcore__memory_find(struct vcore__memory_user *u, uint64_t gpa)
+{
+	uint64_t generation = vcore__memory_generation(u);
+	const struct vcore__span *s = find(u->memory, gpa);
+
+	if (s) {
+		u->cached = s;
 		u->cached_generation = generation;
 	}
-	return e;
+	return s;
 }
 
 /* Part of a region: not an iovec, which would forget what it points to. */
@@ -100,17 +88,17 @@ static int
 next_piece(const struct vcore_memory *m, struct vcore__memory_user *u,
 	   uint64_t *gpa, uint64_t *len, struct piece *piece, bool write)
 {
-	const struct vcore__map_entry *e;
+	const struct vcore__span *s;
 	uint64_t offset, n;
 
-	e = find(m, u, *gpa);
-	if (!e || (write && (e->span.flags & VCORE_MEMORY_READONLY)))
+	s = u ? vcore__memory_span(u, *gpa) : find(m, *gpa);
+	if (!s || (write && (s->flags & VCORE_MEMORY_READONLY)))
 		return -EFAULT;
-	offset = *gpa - e->span.gpa;
-	n = e->span.len - offset;
+	offset = *gpa - s->gpa;
+	n = s->len - offset;
 	if (n > *len)
 		n = *len;
-	piece->hva = vcore__guest_at(e->span.hva, offset);
+	piece->hva = vcore__guest_at(s->hva, offset);
 	piece->len = n;
 	*len -= n;
 	/* To wrap to 0 is fine only where nothing is left. */
@@ -149,21 +137,6 @@ vcore__memory_iov(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
 		  bool write, struct iovec *iov, uint32_t max)
 {
 	return vcore__map_iov(u->memory, u, gpa, len, write, iov, max);
-}
-
-VCORE__GUEST_PTR *
-vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
-		  bool write)
-{
-	const struct vcore__map_entry *e = find(u->memory, u, gpa);
-	uint64_t offset;
-
-	if (!e || (write && (e->span.flags & VCORE_MEMORY_READONLY)))
-		return NULL;
-	offset = gpa - e->span.gpa;
-	if (len > e->span.len - offset)
-		return NULL;
-	return vcore__guest_at(e->span.hva, offset);
 }
 
 static int

@@ -70,10 +70,11 @@ void vcore__memory_unlisten(struct vcore_memory *memory,
  */
 struct vcore__memory_user {
 	struct vcore_memory *memory;	/* counted */
+	_Atomic uint64_t *generation;	/* the memory's */
+	const struct vcore__span *cached;	/* last hit, if the generation */
+	uint64_t cached_generation;		/* is still this one */
 	struct vcore__reader reader;
 	_Atomic uint64_t pins[2];	/* by phase */
-	const struct vcore__map_entry *cached;	/* last hit, if the generation */
-	uint64_t cached_generation;		/* is still this one */
 	struct vcore__memory_user *next, **prev;
 };
 
@@ -99,15 +100,53 @@ int vcore__memory_get(struct vcore__memory_user *u, uint64_t gpa, void *buf,
 		      uint64_t len);
 int vcore__memory_put(struct vcore__memory_user *u, uint64_t gpa,
 		      const void *buf, uint64_t len);
-/*
- * HVA of a range in one region, or NULL; for ring addresses. May be kept and
- * used in later sections (enter to exit) that see the same generation. Read
- * and write it only by access.h.
- */
-VCORE__GUEST_PTR *vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa,
-				    uint64_t len, bool write);
 /* Never 0; changes with every change of the map. Between enter and exit. */
-uint64_t vcore__memory_generation(struct vcore__memory_user *u);
+static inline uint64_t
+vcore__memory_generation(struct vcore__memory_user *u)
+{
+	return atomic_load(u->generation);
+}
+
+/* Between enter and exit: where an address is, or NULL. */
+const struct vcore__span *vcore__memory_find(struct vcore__memory_user *u,
+					     uint64_t gpa);
+
+/*
+ * The same, by the last hit. A writer publishes the map, then the generation,
+ * then waits for sections. Whoever is in a section and still reads the old
+ * generation keeps the old map's entries alive, so a hit under an equal
+ * generation is safe; find() loads the generation first, so that it can at
+ * worst store a new entry under an old generation, which never matches again.
+ * (Both are seq_cst: the rule of base/rcu.h.)
+ */
+static inline const struct vcore__span *
+vcore__memory_span(struct vcore__memory_user *u, uint64_t gpa)
+{
+	if (u->cached_generation == vcore__memory_generation(u) &&
+	    gpa - u->cached->gpa < u->cached->len)
+		return u->cached;
+	return vcore__memory_find(u, gpa);
+}
+
+/*
+ * HVA of a range in one region, or NULL: of rings, and of each buffer in them,
+ * so it is here. May be kept and used in later sections (enter to exit) that
+ * see the same generation. Read and write it only by access.h.
+ */
+static inline VCORE__GUEST_PTR *
+vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
+		  bool write)
+{
+	const struct vcore__span *s = vcore__memory_span(u, gpa);
+	uint64_t offset;
+
+	if (!s || (write && (s->flags & VCORE_MEMORY_READONLY)))
+		return NULL;
+	offset = gpa - s->gpa;
+	if (len > s->len - offset)
+		return NULL;
+	return vcore__guest_at(s->hva, offset);
+}
 
 /*
  * A short pin: a request in flight. What was looked up in this section (enter
