@@ -153,6 +153,12 @@ vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
  * to exit) stays mapped until unpin. Returns the phase to give to unpin.
  */
 uint32_t vcore__memory_pin(struct vcore__memory_user *u);
+/*
+ * The same in two steps, both in this section: for who knows only at its end
+ * whether it needs a pin.
+ */
+uint32_t vcore__memory_phase(struct vcore__memory_user *u);
+void vcore__memory_pin_phase(struct vcore__memory_user *u, uint32_t phase);
 /* any thread */
 void vcore__memory_unpin(struct vcore__memory_user *u, uint32_t phase);
 

@@ -178,12 +178,23 @@ unpin(struct vcore_memory *m, _Atomic uint64_t *pins)
 }
 
 uint32_t
+vcore__memory_phase(struct vcore__memory_user *u)
+{
+	return atomic_load_explicit(&u->memory->phase, memory_order_acquire);
+}
+
+void
+vcore__memory_pin_phase(struct vcore__memory_user *u, uint32_t phase)
+{
+	atomic_fetch_add_explicit(&u->pins[phase], 1, memory_order_relaxed);
+}
+
+uint32_t
 vcore__memory_pin(struct vcore__memory_user *u)
 {
-	uint32_t phase;
+	uint32_t phase = vcore__memory_phase(u);
 
-	phase = atomic_load_explicit(&u->memory->phase, memory_order_acquire);
-	atomic_fetch_add_explicit(&u->pins[phase], 1, memory_order_relaxed);
+	vcore__memory_pin_phase(u, phase);
 	return phase;
 }
 

@@ -14,9 +14,10 @@ struct desc {
 
 /* The table that is walked: the queue's, or an indirect one. */
 struct table {
-	VCORE__GUEST_PTR *hva;		/* NULL: it crosses a region border */
+	VCORE__GUEST_PTR *hva;		/* NULL: read by copying */
 	uint64_t gpa;
 	uint32_t count;
+	uint32_t limit;			/* descriptors a chain may have */
 	bool indirect;
 };
 
@@ -54,18 +55,6 @@ vcore__chain_pool_fini(struct vcore__chain_pool *pool)
 	pool->chain = NULL;
 }
 
-struct vcore__chain *
-vcore__chain_take(struct vcore__chain_pool *pool)
-{
-	struct vcore__chain *c = pool->free;
-
-	if (c)
-		pool->free = c->next;
-	else if (pool->fresh < pool->max)
-		c = &pool->chain[pool->fresh++];
-	return c;
-}
-
 static struct iovec *
 large_take(struct vcore__chain_pool *pool)
 {
@@ -86,19 +75,12 @@ vcore__chain_has_large(const struct vcore__chain_pool *pool)
 	return pool->large_free || pool->large_fresh < pool->large_max;
 }
 
-bool
-vcore__chain_give(struct vcore__chain_pool *pool, struct vcore__chain *c)
+void
+vcore__chain_give_large(struct vcore__chain_pool *pool, struct vcore__chain *c)
 {
-	bool large = c->large != NULL;
-
-	if (large) {
-		c->large->iov_base = pool->large_free;
-		pool->large_free = c->large;
-		c->large = NULL;
-	}
-	c->next = pool->free;
-	pool->free = c;
-	return large;
+	c->large->iov_base = pool->large_free;
+	pool->large_free = c->large;
+	c->large = NULL;
 }
 
 /* A chain being read. */
@@ -107,7 +89,8 @@ struct walk {
 	struct vcore__chain *c;
 	struct table t;
 	uint32_t count;			/* descriptors so far */
-	uint32_t iovs;
+	uint32_t iovs, room;		/* entries of pub.iov: used, there */
+	uint32_t left;			/* bytes that the chain may still get */
 	bool writable;			/* a writable one was seen */
 	bool full;			/* no large array is free */
 };
@@ -121,7 +104,7 @@ read_desc(struct walk *w, uint32_t i, struct desc *d)
 {
 	uint64_t raw[2], offset = sizeof(raw) * (uint64_t)i;
 
-	if (w->t.hva && w->t.gpa % 8 == 0) {
+	if (w->t.hva) {
 		raw[0] = vcore__guest_load64(vcore__guest_at(w->t.hva, offset));
 		raw[1] = vcore__guest_load64(vcore__guest_at(w->t.hva,
 							     offset + 8));
@@ -160,7 +143,14 @@ enter_table(struct walk *w, const struct desc *d)
 		return "indirect table passes the end of memory";
 	w->t.gpa = d->addr;
 	w->t.count = d->len / (uint32_t)sizeof(struct vring_desc);
-	w->t.hva = vcore__memory_hva(&q->user, d->addr, d->len, false);
+	/*
+	 * Inside an indirect table the device's queue size counts, not a
+	 * smaller one that the driver chose: Linux exceeds the latter.
+	 */
+	w->t.limit = q->max;
+	w->t.hva = NULL;
+	if (d->addr % 8 == 0)
+		w->t.hva = vcore__memory_hva(&q->user, d->addr, d->len, false);
 	w->t.indirect = true;
 	return NULL;
 }
@@ -176,39 +166,29 @@ enlarge(struct walk *w)
 	memcpy(iov, w->c->small, w->iovs * sizeof(*iov));
 	w->c->large = iov;
 	w->c->pub.iov = iov;
+	w->room = w->q->pool.large_cap;
 	return true;
 }
 
-/* The iovecs of one buffer. */
+/* A buffer in several pieces, of length 0, or that there is no room for. */
 static const char *
-add_iov(struct walk *w, const struct desc *d, uint32_t *n)
+add_pieces(struct walk *w, const struct desc *d, uint32_t *n)
 {
 	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
-	struct vcore__chain *c = w->c;
-	VCORE__GUEST_PTR *hva;
-	uint32_t cap;
 	int rc;
 
-	/* The common case: in one piece, and room for it. */
-	hva = vcore__memory_hva(&w->q->user, d->addr, d->len, write);
-	if (hva && d->len && w->iovs < VCORE__CHAIN_SMALL && !c->large) {
-		c->small[w->iovs++] = vcore__guest_iov(hva, d->len);
-		*n = 1;
-		return NULL;
-	}
 	for (;;) {
-		cap = c->large ? w->q->pool.large_cap : VCORE__CHAIN_SMALL;
 		rc = vcore__memory_iov(&w->q->user, d->addr, d->len, write,
-				       &c->pub.iov[w->iovs], cap - w->iovs);
+				       &w->c->pub.iov[w->iovs],
+				       w->room - w->iovs);
 		if (rc >= 0) {
 			*n = (uint32_t)rc;
-			w->iovs += *n;
 			return NULL;
 		}
 		if (rc != -ENOSPC)
 			return write ? "buffer not in writable memory" :
 				       "buffer not in memory";
-		if (c->large)
+		if (w->c->large)
 			return "chain crosses too many borders";
 		if (!enlarge(w)) {
 			w->full = true;
@@ -217,21 +197,30 @@ add_iov(struct walk *w, const struct desc *d, uint32_t *n)
 	}
 }
 
-static const char *
+static inline const char *
 add_desc(struct walk *w, const struct desc *d)
 {
+	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
 	struct vcore_chain *pub = &w->c->pub;
+	VCORE__GUEST_PTR *hva;
 	const char *why;
-	uint32_t n = 0;
+	uint32_t n = 1;
 
-	if (!(d->flags & VRING_DESC_F_WRITE) && w->writable)
+	if (!write && w->writable)
 		return "readable descriptor after a writable one";
-	if (d->len > UINT32_MAX - pub->readable_len - pub->writable_len)
+	if (d->len > w->left)
 		return "chain longer than 4 GiB";
-	why = add_iov(w, d, &n);
-	if (why || w->full)
-		return why;
-	if (d->flags & VRING_DESC_F_WRITE) {
+	hva = vcore__memory_hva(&w->q->user, d->addr, d->len, write);
+	if (hva && d->len && w->iovs < w->room) {
+		pub->iov[w->iovs] = vcore__guest_iov(hva, d->len);
+	} else {
+		why = add_pieces(w, d, &n);
+		if (why || w->full)
+			return why;
+	}
+	w->left -= d->len;
+	w->iovs += n;
+	if (write) {
 		w->writable = true;
 		pub->writable += n;
 		pub->writable_len += d->len;
@@ -242,11 +231,7 @@ add_desc(struct walk *w, const struct desc *d)
 	return NULL;
 }
 
-/*
- * A loop ends where it has as many descriptors as the queue: 2.7.5.3.1. Inside
- * an indirect table the device's queue size counts, not a smaller one that the
- * driver chose: Linux exceeds the latter.
- */
+/* A loop ends where it has as many descriptors as the queue: 2.7.5.3.1. */
 static const char *
 walk(struct walk *w, uint32_t i)
 {
@@ -256,8 +241,7 @@ walk(struct walk *w, uint32_t i)
 	for (;;) {
 		if (i >= w->t.count)
 			return "next descriptor beyond the table";
-		if (w->count ==
-		    (w->t.indirect ? w->q->max : w->q->ring.size))
+		if (w->count == w->t.limit)
 			return "chain longer than the queue";
 		if (!read_desc(w, i, &d))
 			return "indirect table not in memory";
@@ -283,21 +267,25 @@ vcore__chain_parse(struct vcore_virtqueue *q, struct vcore__chain *c,
 	struct walk w = {
 		.q = q, .c = c,
 		.t = { .hva = q->desc, .gpa = q->ring.desc,
-		       .count = q->ring.size },
+		       .count = q->ring.size, .limit = q->ring.size },
+		.room = VCORE__CHAIN_SMALL, .left = UINT32_MAX,
 	};
 	const char *why;
 
-	memset(&c->pub, 0, sizeof(c->pub));
-	c->pub.iov = c->small;
-	c->pub.head = (uint16_t)head;
+	c->pub = (struct vcore_chain){
+		.iov = c->small, .head = (uint16_t)head,
+	};
 	why = walk(&w, head);
 	*count = w.count;
 	*full = w.full;
 	return why;
 }
 
-/* The part [off, off + len) of some iovecs; copied one after the other. */
-static uint64_t
+/*
+ * The part [off, off + len) of some iovecs; copied one after the other. Inline:
+ * each of the two callers has one direction.
+ */
+static inline uint64_t
 copy(const struct iovec *iov, uint32_t n, uint64_t off, char *buf,
      const char *from, uint64_t len)
 {

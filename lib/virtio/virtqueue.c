@@ -174,6 +174,7 @@ enter(struct vcore_virtqueue *q)
 	if (q->in_dispatch)
 		return q->ring_found;
 	vcore__memory_enter(&q->user);
+	q->phase = vcore__memory_phase(&q->user);
 	return find_ring(q);
 }
 
@@ -232,39 +233,22 @@ available(struct vcore_virtqueue *q)
 	return ask_for_kick(q);
 }
 
-/* Inside a section: a chain's memory stays mapped until unpin(). */
+/*
+ * Before a section ends: the memory of the chains that were popped in it, and
+ * are in flight, stays mapped. And after a push that none remains of.
+ */
 static void
-pin(struct vcore_virtqueue *q, struct vcore__chain *c)
+settle(struct vcore_virtqueue *q, uint32_t phase)
 {
-	uint32_t phase;
+	bool needed = q->pins[phase] != 0;
 
-	if (!q->section_pinned) {
-		phase = vcore__memory_pin(&q->user);
-		if (q->pinned[phase])
-			vcore__memory_unpin(&q->user, phase);
-		q->pinned[phase] = true;
-		q->pin_phase = phase;
-		q->section_pinned = q->in_dispatch;
-	}
-	c->phase = q->pin_phase;
-	q->pins[c->phase]++;
-}
-
-static void
-let_go(struct vcore_virtqueue *q, uint32_t phase)
-{
-	if (q->pins[phase] || !q->pinned[phase])
+	if (needed == q->pinned[phase])
 		return;
-	q->pinned[phase] = false;
-	vcore__memory_unpin(&q->user, phase);
-}
-
-static void
-unpin(struct vcore_virtqueue *q, const struct vcore__chain *c)
-{
-	q->pins[c->phase]--;
-	if (!q->in_dispatch)
-		let_go(q, c->phase);
+	q->pinned[phase] = needed;
+	if (needed)
+		vcore__memory_pin_phase(&q->user, phase);
+	else
+		vcore__memory_unpin(&q->user, phase);
 }
 
 static void
@@ -275,7 +259,9 @@ give(struct vcore_virtqueue *q, struct vcore__chain *c)
 	c->in_flight = false;
 	q->busy[head / 64] &= ~(UINT64_C(1) << (head % 64));
 	q->in_flight--;
-	unpin(q, c);
+	q->pins[c->phase]--;
+	if (!q->in_dispatch)
+		settle(q, c->phase);
 	if (vcore__chain_give(&q->pool, c) && q->hungry && !q->in_dispatch) {
 		q->hungry = false;
 		q->ops->again(q->owner, q);
@@ -287,7 +273,10 @@ take(struct vcore_virtqueue *q, struct vcore__chain *c, uint32_t count)
 {
 	uint32_t head = c->pub.head;
 
-	pin(q, c);
+	c->phase = q->phase;
+	q->pins[c->phase]++;
+	if (!q->in_dispatch)
+		settle(q, c->phase);
 	c->avail = q->last_avail++;
 	c->in_flight = true;
 	q->busy[head / 64] |= UINT64_C(1) << (head % 64);
@@ -487,8 +476,8 @@ vcore__virtqueue_begin(struct vcore_virtqueue *q)
 {
 	vcore__memory_enter(&q->user);
 	q->ring_found = is_writing(q) && find_ring(q);
+	q->phase = vcore__memory_phase(&q->user);
 	q->in_dispatch = true;
-	q->section_pinned = false;
 	q->hungry = false;
 	q->budget = VCORE__QUEUE_BUDGET(q->ring.size);
 }
@@ -500,9 +489,8 @@ vcore__virtqueue_end(struct vcore_virtqueue *q)
 		    (q->budget == 0 || vcore__chain_has_large(&q->pool));
 
 	q->in_dispatch = false;
-	q->section_pinned = false;
-	let_go(q, 0);
-	let_go(q, 1);
+	settle(q, 0);
+	settle(q, 1);
 	vcore__memory_exit(&q->user);
 	if (more)
 		q->hungry = false;

@@ -96,7 +96,6 @@ struct vcore_virtqueue {
 	bool signalled_valid;
 	bool in_dispatch;		/* inside a section, ring looked up */
 	bool ring_found;		/* ... and this is what came of it */
-	bool section_pinned;		/* ... and pin_phase is its pin */
 	bool hungry;			/* pop() refused something */
 	bool asked;			/* ... for a kick since setup */
 	/* Host addresses of the ring, good for this generation of the map. */
@@ -111,9 +110,10 @@ struct vcore_virtqueue {
 	uint32_t in_flight;
 	/*
 	 * Chains are pinned together: one pin of the map for all chains of a
-	 * phase, kept while there are any (and until a dispatch ends).
+	 * phase. It is taken and given back where a section ends: what is
+	 * pushed in the section it was popped in needs none.
 	 */
-	uint32_t pin_phase;
+	uint32_t phase;			/* of what this section pops */
 	uint32_t pins[2];		/* chains in flight, by phase */
 	bool pinned[2];			/* the map's pin is held */
 	bool reserved[2];
@@ -172,14 +172,35 @@ int
 vcore__chain_pool_init(struct vcore__chain_pool *pool, uint32_t max);
 void
 vcore__chain_pool_fini(struct vcore__chain_pool *pool);
-struct vcore__chain *
-vcore__chain_take(struct vcore__chain_pool *pool);
+static inline struct vcore__chain *
+vcore__chain_take(struct vcore__chain_pool *pool)
+{
+	struct vcore__chain *c = pool->free;
+
+	if (c)
+		pool->free = c->next;
+	else if (pool->fresh < pool->max)
+		c = &pool->chain[pool->fresh++];
+	return c;
+}
+
 /* Is a large array free? */
 bool
 vcore__chain_has_large(const struct vcore__chain_pool *pool);
+void
+vcore__chain_give_large(struct vcore__chain_pool *pool, struct vcore__chain *c);
 /* true: a large array became free with it */
-bool
-vcore__chain_give(struct vcore__chain_pool *pool, struct vcore__chain *c);
+static inline bool
+vcore__chain_give(struct vcore__chain_pool *pool, struct vcore__chain *c)
+{
+	bool large = c->large != NULL;
+
+	if (large)
+		vcore__chain_give_large(pool, c);
+	c->next = pool->free;
+	pool->free = c;
+	return large;
+}
 
 /*
  * Inside a section of the map: read the chain that starts at head and fill in
