@@ -83,7 +83,9 @@ vcore__chain_give_large(struct vcore__chain_pool *pool, struct vcore__chain *c)
 	c->large = NULL;
 }
 
-/* A chain being read. */
+const char vcore__chain_full[] = "no large array is free";
+
+/* A chain being read, beyond what parse_plain() can do. */
 struct walk {
 	struct vcore_virtqueue *q;
 	struct vcore__chain *c;
@@ -95,30 +97,43 @@ struct walk {
 	bool full;			/* no large array is free */
 };
 
+/* Both words of a descriptor are read once; this is what they say. */
+static inline struct desc
+decode(uint64_t word0, uint64_t word1)
+{
+	return (struct desc){
+		.addr = word0, .len = (uint32_t)word1,
+		.flags = (uint16_t)(word1 >> 32),
+		.next = (uint16_t)(word1 >> 48),
+	};
+}
+
+static inline struct desc
+load_desc(VCORE__GUEST_PTR *table, uint32_t i)
+{
+	VCORE__GUEST_PTR *at = vcore__guest_at(table, 16ull * i);
+
+	return decode(vcore__guest_load64(at),
+		      vcore__guest_load64(vcore__guest_at(at, 8)));
+}
+
 /*
- * Every byte of guest memory that describes a chain is read here, once: as two
- * words where it is aligned, which an indirect table need not be.
+ * Every byte of guest memory that describes a chain is read once: as two words
+ * where it is aligned, which an indirect table need not be.
  */
 static bool
 read_desc(struct walk *w, uint32_t i, struct desc *d)
 {
-	uint64_t raw[2], offset = sizeof(raw) * (uint64_t)i;
+	uint64_t raw[2];
 
 	if (w->t.hva) {
-		raw[0] = vcore__guest_load64(vcore__guest_at(w->t.hva, offset));
-		raw[1] = vcore__guest_load64(vcore__guest_at(w->t.hva,
-							     offset + 8));
-	} else if (vcore__memory_get(&w->q->user, w->t.gpa + offset, raw,
-				     sizeof(raw)) < 0) {
-		return false;
-	} else {
-		raw[0] = le64toh(raw[0]);
-		raw[1] = le64toh(raw[1]);
+		*d = load_desc(w->t.hva, i);
+		return true;
 	}
-	d->addr = raw[0];
-	d->len = (uint32_t)raw[1];
-	d->flags = (uint16_t)(raw[1] >> 32);
-	d->next = (uint16_t)(raw[1] >> 48);
+	if (vcore__memory_get(&w->q->user, w->t.gpa + sizeof(raw) * (uint64_t)i,
+			      raw, sizeof(raw)) < 0)
+		return false;
+	*d = decode(le64toh(raw[0]), le64toh(raw[1]));
 	return true;
 }
 
@@ -170,9 +185,9 @@ enlarge(struct walk *w)
 	return true;
 }
 
-/* A buffer in several pieces, of length 0, or that there is no room for. */
+/* The iovecs of one buffer. */
 static const char *
-add_pieces(struct walk *w, const struct desc *d, uint32_t *n)
+add_iov(struct walk *w, const struct desc *d, uint32_t *n)
 {
 	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
 	int rc;
@@ -197,27 +212,21 @@ add_pieces(struct walk *w, const struct desc *d, uint32_t *n)
 	}
 }
 
-static inline const char *
+static const char *
 add_desc(struct walk *w, const struct desc *d)
 {
 	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
 	struct vcore_chain *pub = &w->c->pub;
-	VCORE__GUEST_PTR *hva;
 	const char *why;
-	uint32_t n = 1;
+	uint32_t n = 0;
 
 	if (!write && w->writable)
 		return "readable descriptor after a writable one";
 	if (d->len > w->left)
 		return "chain longer than 4 GiB";
-	hva = vcore__memory_hva(&w->q->user, d->addr, d->len, write);
-	if (hva && d->len && w->iovs < w->room) {
-		pub->iov[w->iovs] = vcore__guest_iov(hva, d->len);
-	} else {
-		why = add_pieces(w, d, &n);
-		if (why || w->full)
-			return why;
-	}
+	why = add_iov(w, d, &n);
+	if (why || w->full)
+		return why;
 	w->left -= d->len;
 	w->iovs += n;
 	if (write) {
@@ -231,61 +240,144 @@ add_desc(struct walk *w, const struct desc *d)
 	return NULL;
 }
 
-/* A loop ends where it has as many descriptors as the queue: 2.7.5.3.1. */
+/*
+ * From a descriptor that was read already. A loop ends where it has as many
+ * descriptors as the queue: 2.7.5.3.1.
+ */
 static const char *
-walk(struct walk *w, uint32_t i)
+walk(struct walk *w, struct desc d)
 {
 	const char *why;
-	struct desc d;
+	uint32_t i;
 
 	for (;;) {
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			why = enter_table(w, &d);
+			i = 0;
+		} else {
+			w->count++;
+			why = add_desc(w, &d);
+			if (w->full || !(d.flags & VRING_DESC_F_NEXT))
+				return why;
+			i = d.next;
+		}
+		if (why)
+			return why;
 		if (i >= w->t.count)
 			return "next descriptor beyond the table";
 		if (w->count == w->t.limit)
 			return "chain longer than the queue";
 		if (!read_desc(w, i, &d))
 			return "indirect table not in memory";
-		if (d.flags & VRING_DESC_F_INDIRECT) {
-			why = enter_table(w, &d);
-			if (why)
-				return why;
-			i = 0;
-			continue;
-		}
-		w->count++;
-		why = add_desc(w, &d);
-		if (why || w->full || !(d.flags & VRING_DESC_F_NEXT))
-			return why;
-		i = d.next;
 	}
 }
 
-const char *
-vcore__chain_parse(struct vcore_virtqueue *q, struct vcore__chain *c,
-		   uint32_t head, uint32_t *count, bool *full)
+/*
+ * A chain as most are: descriptors of the queue's own table, each of them one
+ * iovec and in the span hit last. Registers only, for this is most of what a
+ * request costs. true: that was all, or *why is set. Else walk() goes on with
+ * *d, which was read here and is not read again.
+ */
+static inline bool
+parse_plain(struct vcore_virtqueue *q, struct vcore__chain *c, struct desc *d,
+	    const char **why)
 {
+	const struct vcore__span *s = vcore__memory_span(&q->user, d->addr);
+	uint32_t size = q->ring.size;
+	struct iovec *iov = c->small, *split = NULL;
+	struct iovec *end = iov + (size < VCORE__CHAIN_SMALL ?
+				   size : VCORE__CHAIN_SMALL);
+	uint64_t offset, len = 0, readable_len = 0;
+	bool done = false;
+
+	while (s && iov < end && !(d->flags & VRING_DESC_F_INDIRECT)) {
+		offset = d->addr - s->gpa;
+		if (offset >= s->len || d->len > s->len - offset || !d->len)
+			break;
+		if (d->flags & VRING_DESC_F_WRITE) {
+			if (s->flags & VCORE_MEMORY_READONLY)
+				break;
+			if (!split) {
+				split = iov;
+				readable_len = len;
+			}
+		} else if (split) {
+			break;
+		}
+		*iov++ = vcore__guest_iov(vcore__guest_at(s->hva, offset),
+					  d->len);
+		len += d->len;
+		done = !(d->flags & VRING_DESC_F_NEXT);
+		if (done)
+			break;
+		if (d->next >= size) {
+			*why = "next descriptor beyond the table";
+			return true;
+		}
+		*d = load_desc(q->desc, d->next);
+	}
+	if (!split) {
+		split = iov;
+		readable_len = len;
+	}
+	if (len > UINT32_MAX)
+		*why = "chain longer than 4 GiB";
+	c->pub.readable = (uint32_t)(split - c->small);
+	c->pub.writable = (uint32_t)(iov - split);
+	c->pub.readable_len = readable_len;
+	c->pub.writable_len = len - readable_len;
+	return done || *why;
+}
+
+/* The rest of it, with everything that a chain may have. */
+static __attribute__((noinline)) const char *
+parse_rest(struct vcore_virtqueue *q, struct vcore__chain *c, struct desc d)
+{
+	struct vcore_chain *pub = &c->pub;
 	struct walk w = {
 		.q = q, .c = c,
 		.t = { .hva = q->desc, .gpa = q->ring.desc,
 		       .count = q->ring.size, .limit = q->ring.size },
-		.room = VCORE__CHAIN_SMALL, .left = UINT32_MAX,
+		.count = pub->readable + pub->writable,
+		.iovs = pub->readable + pub->writable,
+		.room = VCORE__CHAIN_SMALL,
+		.left = (uint32_t)(UINT32_MAX - pub->readable_len -
+				   pub->writable_len),
+		.writable = pub->writable > 0,
 	};
 	const char *why;
 
-	c->pub = (struct vcore_chain){
-		.iov = c->small, .head = (uint16_t)head,
-	};
-	why = walk(&w, head);
-	*count = w.count;
-	*full = w.full;
+	if (w.count == w.t.limit)
+		return "chain longer than the queue";
+	why = walk(&w, d);
+	c->count = w.count;
+	return w.full ? vcore__chain_full : why;
+}
+
+const char *
+vcore__chain_parse(struct vcore_virtqueue *q, struct vcore__chain *c,
+		   uint32_t head)
+{
+	struct desc d = load_desc(q->desc, head);
+	const char *why = NULL;
+
+	c->pub.iov = c->small;
+	c->pub.head = (uint16_t)head;
+	c->pub.opaque = NULL;
+	if (!parse_plain(q, c, &d, &why))
+		return parse_rest(q, c, d);
+	c->count = c->pub.readable + c->pub.writable;
 	return why;
 }
 
-/*
- * The part [off, off + len) of some iovecs; copied one after the other. Inline:
- * each of the two callers has one direction.
- */
-static inline uint64_t
+static inline VCORE__GUEST_PTR *
+piece_at(const struct iovec *iov, uint64_t off)
+{
+	return vcore__guest_at(vcore__guest_ptr(iov->iov_base), off);
+}
+
+/* The part [off, off + len) of some iovecs; copied one after the other. */
+static uint64_t
 copy(const struct iovec *iov, uint32_t n, uint64_t off, char *buf,
      const char *from, uint64_t len)
 {
@@ -300,7 +392,7 @@ copy(const struct iovec *iov, uint32_t n, uint64_t off, char *buf,
 		piece = iov->iov_len - off;
 		if (piece > len - done)
 			piece = len - done;
-		at = vcore__guest_at(vcore__guest_ptr(iov->iov_base), off);
+		at = piece_at(iov, off);
 		if (buf)
 			vcore__guest_copy_from(buf + done, at, piece);
 		else
@@ -315,17 +407,33 @@ uint64_t
 vcore_chain_read(const struct vcore_chain *chain, uint64_t off, void *buf,
 		 uint64_t len)
 {
+	const struct iovec *v;
+
 	if (!chain || !buf)
 		return 0;
-	return copy(chain->iov, chain->readable, off, buf, NULL, len);
+	v = chain->iov;
+	if (chain->readable != 1 || off > v->iov_len)
+		return copy(v, chain->readable, off, buf, NULL, len);
+	/* Mostly it is one piece. */
+	if (len > v->iov_len - off)
+		len = v->iov_len - off;
+	vcore__guest_copy_from(buf, piece_at(v, off), len);
+	return len;
 }
 
 uint64_t
 vcore_chain_write(const struct vcore_chain *chain, uint64_t off,
 		  const void *buf, uint64_t len)
 {
+	const struct iovec *v;
+
 	if (!chain || !buf)
 		return 0;
-	return copy(chain->iov + chain->readable, chain->writable, off, NULL,
-		    buf, len);
+	v = chain->iov + chain->readable;
+	if (chain->writable != 1 || off > v->iov_len)
+		return copy(v, chain->writable, off, NULL, buf, len);
+	if (len > v->iov_len - off)
+		len = v->iov_len - off;
+	vcore__guest_copy_to(piece_at(v, off), buf, len);
+	return len;
 }

@@ -139,6 +139,24 @@ vcore_virtqueue_break(struct vcore_virtqueue *q, const char *why)
 }
 
 /*
+ * Before a section ends: the memory of the chains that were popped in it, and
+ * are in flight, stays mapped. And after a push that none remains of.
+ */
+static void
+settle(struct vcore_virtqueue *q, uint32_t phase)
+{
+	bool needed = q->pins[phase] != 0;
+
+	if (needed == q->pinned[phase])
+		return;
+	q->pinned[phase] = needed;
+	if (needed)
+		vcore__memory_pin_phase(&q->user, phase);
+	else
+		vcore__memory_unpin(&q->user, phase);
+}
+
+/*
  * Inside a section: the ring's host addresses, looked up anew after the map
  * has changed.
  */
@@ -165,24 +183,41 @@ find_ring(struct vcore_virtqueue *q)
 }
 
 /*
- * A section of the map, unless the dispatch is one already. true: the ring is
- * there. Ended by leave() in either case.
+ * What is out of the way of a dispatch, which does nearly all of the work, is
+ * kept out of its functions: they save fewer registers without it.
  */
-static bool
-enter(struct vcore_virtqueue *q)
+#define APART __attribute__((noinline))
+
+static APART bool
+enter_section(struct vcore_virtqueue *q)
 {
-	if (q->in_dispatch)
-		return q->ring_found;
 	vcore__memory_enter(&q->user);
 	q->phase = vcore__memory_phase(&q->user);
 	return find_ring(q);
 }
 
-static void
+static APART void
+leave_section(struct vcore_virtqueue *q)
+{
+	settle(q, q->phase);
+	vcore__memory_exit(&q->user);
+}
+
+/*
+ * A section of the map, unless the dispatch is one already. true: the ring is
+ * there. Ended by leave() in either case.
+ */
+static inline bool
+enter(struct vcore_virtqueue *q)
+{
+	return q->in_dispatch ? q->ring_found : enter_section(q);
+}
+
+static inline void
 leave(struct vcore_virtqueue *q)
 {
 	if (!q->in_dispatch)
-		vcore__memory_exit(&q->user);
+		leave_section(q);
 }
 
 /* Does the driver offer more than was popped? Reads avail->idx. */
@@ -220,10 +255,11 @@ ask_for_kick(struct vcore_virtqueue *q)
 	return look(q);
 }
 
-static bool
-available(struct vcore_virtqueue *q)
+/* All that was seen is popped: is there more, or will the driver kick? */
+static APART bool
+look_again(struct vcore_virtqueue *q)
 {
-	if (q->avail_idx != q->last_avail || look(q))
+	if (look(q))
 		return true;
 	if (q->state != VCORE__QUEUE_OPEN || !q->kicks)
 		return false;
@@ -233,50 +269,39 @@ available(struct vcore_virtqueue *q)
 	return ask_for_kick(q);
 }
 
-/*
- * Before a section ends: the memory of the chains that were popped in it, and
- * are in flight, stays mapped. And after a push that none remains of.
- */
-static void
-settle(struct vcore_virtqueue *q, uint32_t phase)
+/* Outside of a dispatch, a chain was given back. */
+static APART void
+given_outside(struct vcore_virtqueue *q, uint32_t phase, bool large)
 {
-	bool needed = q->pins[phase] != 0;
-
-	if (needed == q->pinned[phase])
-		return;
-	q->pinned[phase] = needed;
-	if (needed)
-		vcore__memory_pin_phase(&q->user, phase);
-	else
-		vcore__memory_unpin(&q->user, phase);
-}
-
-static void
-give(struct vcore_virtqueue *q, struct vcore__chain *c)
-{
-	uint32_t head = c->pub.head;
-
-	c->in_flight = false;
-	q->busy[head / 64] &= ~(UINT64_C(1) << (head % 64));
-	q->in_flight--;
-	q->pins[c->phase]--;
-	if (!q->in_dispatch)
-		settle(q, c->phase);
-	if (vcore__chain_give(&q->pool, c) && q->hungry && !q->in_dispatch) {
+	settle(q, phase);
+	if (large && q->hungry) {
 		q->hungry = false;
 		q->ops->again(q->owner, q);
 	}
 }
 
-static void
-take(struct vcore_virtqueue *q, struct vcore__chain *c, uint32_t count)
+static inline void
+give(struct vcore_virtqueue *q, struct vcore__chain *c)
 {
 	uint32_t head = c->pub.head;
+	bool large;
+
+	c->in_flight = false;
+	q->busy[head / 64] &= ~(UINT64_C(1) << (head % 64));
+	q->in_flight--;
+	q->pins[c->phase]--;
+	large = vcore__chain_give(&q->pool, c);
+	if (!q->in_dispatch)
+		given_outside(q, c->phase, large);
+}
+
+static inline void
+take(struct vcore_virtqueue *q, struct vcore__chain *c)
+{
+	uint32_t head = c->pub.head, count = c->count;
 
 	c->phase = q->phase;
 	q->pins[c->phase]++;
-	if (!q->in_dispatch)
-		settle(q, c->phase);
 	c->avail = q->last_avail++;
 	c->in_flight = true;
 	q->busy[head / 64] |= UINT64_C(1) << (head % 64);
@@ -285,14 +310,24 @@ take(struct vcore_virtqueue *q, struct vcore__chain *c, uint32_t count)
 	atomic_store_explicit(&q->chains, q->chains + 1, memory_order_relaxed);
 }
 
+/* A chain that could not be read, or not now. */
+static APART void
+refuse(struct vcore_virtqueue *q, struct vcore__chain *c, const char *why)
+{
+	(void)vcore__chain_give(&q->pool, c);
+	if (why == vcore__chain_full)
+		q->hungry = true;
+	else
+		vcore_virtqueue_break(q, why);
+}
+
 /* Inside a section, ring found, avail_idx != last_avail. */
 static struct vcore__chain *
 pop_head(struct vcore_virtqueue *q)
 {
 	struct vcore__chain *c;
-	uint32_t head, count, slot = q->last_avail & (q->ring.size - 1);
+	uint32_t head, slot = q->last_avail & (q->ring.size - 1);
 	const char *why;
-	bool full;
 
 	head = vcore__guest_load16(
 		vcore__guest_at(q->avail, AVAIL_RING + 2ull * slot));
@@ -307,17 +342,13 @@ pop_head(struct vcore_virtqueue *q)
 	c = vcore__chain_take(&q->pool);
 	if (!c)
 		return NULL;
-	why = vcore__chain_parse(q, c, head, &count, &full);
-	if (!why && !full) {
-		take(q, c, count ? count : 1);
-		return c;
+	why = vcore__chain_parse(q, c, head);
+	if (why) {
+		refuse(q, c, why);
+		return NULL;
 	}
-	(void)vcore__chain_give(&q->pool, c);
-	if (full)
-		q->hungry = true;
-	else
-		vcore_virtqueue_break(q, why);
-	return NULL;
+	take(q, c);
+	return c;
 }
 
 int
@@ -327,7 +358,7 @@ vcore_virtqueue_pop(struct vcore_virtqueue *q, struct vcore_chain **chain)
 
 	if (!q || !chain || q->state != VCORE__QUEUE_OPEN)
 		return 0;
-	if (enter(q) && available(q)) {
+	if (enter(q) && (q->avail_idx != q->last_avail || look_again(q))) {
 		if (q->in_dispatch && q->budget == 0)
 			q->hungry = true;
 		else

@@ -30,8 +30,10 @@ struct vcore__chain {
 	struct vcore__chain *next;	/* free list */
 	struct iovec *large;		/* of the pool; NULL: small[] is used */
 	uint32_t phase;			/* of the pin */
+	uint32_t count;			/* descriptors */
 	uint16_t avail;			/* where in the ring it was popped */
 	bool in_flight;
+	bool reserved;
 	struct iovec small[VCORE__CHAIN_SMALL];
 };
 
@@ -204,12 +206,12 @@ vcore__chain_give(struct vcore__chain_pool *pool, struct vcore__chain *c)
 
 /*
  * Inside a section of the map: read the chain that starts at head and fill in
- * its iovecs. NULL, or what is wrong with it. *full: nothing is, but no large
- * array is free now (then NULL is returned and the chain is empty). *count:
- * descriptors read.
+ * its iovecs. NULL, or what is wrong with it; vcore__chain_full: nothing is, but
+ * no large array is free now.
  */
 const char *
 vcore__chain_parse(struct vcore_virtqueue *q, struct vcore__chain *c,
-		   uint32_t head, uint32_t *count, bool *full);
+		   uint32_t head);
+extern const char vcore__chain_full[];
 
 #endif
