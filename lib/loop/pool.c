@@ -206,8 +206,13 @@ vcore__pool_post(struct vcore_pool *pool, struct vcore__call *c)
 	pthread_mutex_lock(&pool->lock);
 	*pool->end = c;
 	pool->end = &c->next;
-	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
+	/*
+	 * Behind the lock, which the worker would wait for at once. The pool is
+	 * still there: by the caller's reference, or because this is a call of
+	 * the pool, which outlives all of those.
+	 */
+	pthread_cond_signal(&pool->work);
 }
 
 struct boxed_call {
