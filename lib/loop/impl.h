@@ -34,6 +34,7 @@ struct vcore_loop {
 	_Atomic(struct vcore__call *) posted;	/* stack, newest on top */
 	struct vcore__call *todo;	/* owner: taken from there, in order */
 	struct vcore__call **todo_end;
+	bool will_look;			/* owner: at calls, in this dispatch */
 	pthread_mutex_t lock;		/* everything below, and sources */
 	struct vcore__timers timers;
 	uint64_t armed_ns;		/* timerfd; 0: it isn't */

@@ -10,7 +10,8 @@
  * Posted calls are a stack that many threads push to and the owner takes as a
  * whole and reverses. The eventfd is written by the push that finds the stack
  * empty, and read before the stack is taken: a push is either taken, or finds
- * the stack empty after that and writes.
+ * the stack empty after that and writes. A callback of a source or a timer need
+ * not write: the stack is looked at when those have run.
  */
 #include <vcore/loop.h>
 
@@ -80,7 +81,7 @@ vcore__loop_post(struct vcore_loop *loop, struct vcore__call *c)
 	do {
 		c->next = top;
 	} while (!atomic_compare_exchange_weak(&loop->posted, &top, c));
-	if (!top)
+	if (!top && !(current == loop && loop->will_look))
 		wake(loop);
 }
 
@@ -114,14 +115,16 @@ run_first(struct vcore_loop *loop)
 }
 
 static int
-run_calls(struct vcore_loop *loop)
+run_calls(struct vcore_loop *loop, bool woken)
 {
 	uint64_t counter;
 	int called = 0;
 	ssize_t n;
 
-	n = read(loop->wakefd, &counter, sizeof(counter));
-	(void)n;
+	if (woken) {
+		n = read(loop->wakefd, &counter, sizeof(counter));
+		(void)n;
+	}
 	collect(loop);
 	for (; loop->todo && called < VCORE__LOOP_BUDGET; called++)
 		run_first(loop);
@@ -254,6 +257,7 @@ dispatch(struct vcore_loop *loop, int timeout_ms)
 	if (n < 0)
 		return vcore__err(loop->log, -errno,
 				  "vcore_loop_dispatch: epoll_wait: %m");
+	loop->will_look = true;
 	for (i = 0; i < n; i++) {
 		if (ev[i].data.ptr == &loop->wakefd)
 			calls = true;
@@ -265,9 +269,10 @@ dispatch(struct vcore_loop *loop, int timeout_ms)
 	}
 	if (timers)
 		called += vcore__source_timers(loop);
+	loop->will_look = false;
 	/* Last: a call may free a source that the results above name. */
-	if (calls)
-		called += run_calls(loop);
+	if (calls || atomic_load(&loop->posted))
+		called += run_calls(loop, calls);
 	return called;
 }
 

@@ -443,6 +443,55 @@ remove_both(void *opaque, uint32_t ready)
 	}
 }
 
+static void
+post_ten(void *opaque, uint32_t ready)
+{
+	struct vcore__call *c = opaque;
+
+	(void)ready;
+	for (int i = 0; i < 10; i++)
+		vcore__loop_post(loop, &c[i]);
+}
+
+static int posted_calls;
+
+static void
+count_posted(struct vcore__call *c)
+{
+	(void)c;
+	posted_calls++;
+}
+
+START_TEST(test_what_a_callback_posts_runs_in_the_same_dispatch)
+{
+	struct vcore__call calls[10] = { 0 };
+	struct vcore_source *source;
+	struct vcore_source_opts opts;
+	int fd = eventfd(1, EFD_NONBLOCK);
+
+	for (int i = 0; i < 10; i++)
+		calls[i].fn = count_posted;
+	VCORE_INIT(&opts);
+	opts.fd = fd;
+	opts.events = VCORE_LOOP_READ;
+	opts.flags = VCORE_SOURCE_EVENTFD;
+	opts.fn = post_ten;
+	opts.opaque = calls;
+	ck_assert_ok(vcore_loop_add(loop, &opts, &source));
+	for (int i = 1; i <= 3; i++) {
+		dispatch(11);
+		ck_assert_int_eq(posted_calls, 10 * i);
+		/* Nothing is left, and nothing to wake up for. */
+		ck_assert(!support_readable(vcore_loop_fd(loop)));
+		dispatch(0);
+		ck_assert_int_eq(eventfd_write(fd, 1), 0);
+	}
+	vcore_source_remove(source);
+	dispatch(1);
+	close(fd);
+}
+END_TEST
+
 START_TEST(test_source_removed_by_a_callback_of_its_batch_is_not_called)
 {
 	struct seen one = { 0 }, two = { 0 }, *pair[2] = { &one, &two };
@@ -456,7 +505,8 @@ START_TEST(test_source_removed_by_a_callback_of_its_batch_is_not_called)
 	opts.opaque = pair;
 	ck_assert_ok(vcore_loop_add(loop, &opts, &one.source));
 	ck_assert_ok(vcore_loop_add(loop, &opts, &two.source));
-	dispatch(1);
+	/* One function, and both ends, which it posted. */
+	dispatch(3);
 	ck_assert_int_eq(one.calls, 1);
 	while (vcore_loop_dispatch(loop, 0) > 0)
 		;
@@ -824,6 +874,7 @@ add_tests_of_descriptors(TCase *t)
 	tcase_add_test(t, test_remove_closes_the_duplicate_at_once);
 	tcase_add_test(t, test_remove_releases_on_the_loop);
 	tcase_add_test(t, test_remove_in_its_own_callback);
+	tcase_add_test(t, test_what_a_callback_posts_runs_in_the_same_dispatch);
 	tcase_add_test(t,
 		       test_source_removed_by_a_callback_of_its_batch_is_not_called);
 	tcase_add_test(t,
