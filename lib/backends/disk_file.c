@@ -2,6 +2,11 @@
 /*
  * Disk on a file: requests wait in a list per user until a worker of the pool
  * takes them, so that those not begun can still be cancelled.
+ *
+ * Of a file in memory there is nothing to wait for but the copying, and to wake
+ * a worker costs several times as much as to copy a block: what is small is
+ * done in commit, on the loop. That can wait for memory, or for a page that was
+ * swapped out, as each access to guest memory can.
  */
 #include "backends/disk_file.h"
 
@@ -15,10 +20,12 @@
 
 #define RUNNERS 8u		/* workers one user can keep busy */
 #define TURN 16u		/* requests before others of the pool come */
+#define HERE (256u << 10)	/* bytes that one commit copies itself */
 
 struct file_disk {
 	_Atomic uint32_t refs;		/* the disk, each queue */
-	uint32_t reserved0;
+	bool in_memory;			/* constant once made */
+	bool reserved[3];
 	struct vcore__file file;
 	struct vcore_pool *pool;
 };
@@ -35,8 +42,9 @@ struct file_queue {
 	struct vcore_disk_request *first;	/* linked by driver[0] */
 	struct vcore_disk_request *last;
 	uint32_t waiting;
-	uint32_t active;		/* runners */
+	uint32_t active;		/* runners, and run_here() */
 	bool detached;
+	bool here;			/* the loop's: in run_here() */
 	struct runner runner[RUNNERS];
 };
 
@@ -119,6 +127,49 @@ file_submit(void *opaque, void *queue, struct vcore_disk_request *req)
 	pthread_mutex_unlock(&q->lock);
 }
 
+/* Lock held: the first request, if it is one to copy here. */
+static struct vcore_disk_request *
+take_here(struct file_queue *q, uint64_t room)
+{
+	const struct vcore_disk_request *req = q->first;
+
+	if (req == NULL || req->len > room ||
+	    (req->op != VCORE_DISK_READ && req->op != VCORE_DISK_WRITE))
+		return NULL;
+	return take(q);
+}
+
+/*
+ * On the loop. A done that commits leaves that to the call it is in; one that
+ * detaches, too. false: the queue is gone, or its user.
+ */
+static bool
+run_here(struct file_queue *q)
+{
+	struct vcore_disk_request *req;
+	uint64_t room = HERE;
+	bool last, detached;
+
+	if (q->here)
+		return false;
+	q->here = true;
+	pthread_mutex_lock(&q->lock);
+	q->active++;
+	while ((req = take_here(q, room)) != NULL) {
+		pthread_mutex_unlock(&q->lock);
+		room -= req->len;
+		vcore_disk_done(req, vcore__file_run(&q->disk->file, req));
+		pthread_mutex_lock(&q->lock);
+	}
+	q->here = false;
+	detached = q->detached;
+	last = --q->active == 0 && detached;
+	pthread_mutex_unlock(&q->lock);
+	if (last)
+		free_queue(q);
+	return !detached;
+}
+
 /* A runner to post, or NULL. Lock held. */
 static struct runner *
 wake_one(struct file_queue *q)
@@ -141,6 +192,8 @@ file_commit(void *opaque, void *queue)
 	struct runner *wake[RUNNERS];
 	uint32_t n = 0;
 
+	if (d->in_memory && !run_here(q))
+		return;
 	pthread_mutex_lock(&q->lock);
 	while (n < q->waiting && n < RUNNERS &&
 	       (wake[n] = wake_one(q)) != NULL)
@@ -259,6 +312,8 @@ vcore__disk_new_file(const struct vcore_disk_file_opts *opts,
 	atomic_init(&d->refs, 1);
 	d->file.sys = sys;
 	rc = vcore__file_open(&d->file, &o, "vcore_disk_new_file");
+	if (rc == 0 && sys->in_memory != NULL)
+		d->in_memory = sys->in_memory(d->file.fd);
 	if (rc == 0 && o.pool != NULL)
 		d->pool = vcore_pool_ref(o.pool);
 	else if (rc == 0)

@@ -16,6 +16,8 @@ struct vcore__file_sys {
 			   off_t off);
 	int (*fdatasync)(int fd);
 	int (*fallocate)(int fd, int mode, off_t off, off_t len);
+	/* Optional: none of them waits for a device. */
+	bool (*in_memory)(int fd);
 };
 
 extern const struct vcore__file_sys vcore__file_sys;
@@ -43,6 +45,10 @@ vcore__file_run(struct vcore__file *f, const struct vcore_disk_request *req);
 int
 vcore__file_open(struct vcore__file *f, const struct vcore_disk_file_opts *o,
 		 const char *who);
+
+/* A regular file of tmpfs or ramfs? */
+bool
+vcore__file_in_memory(int fd);
 
 void
 vcore__file_limits(const struct vcore__file *f, struct vcore_disk_limits *l);

@@ -23,6 +23,7 @@ const struct vcore__file_sys vcore__file_sys = {
 	.pwritev = pwritev,
 	.fdatasync = fdatasync,
 	.fallocate = fallocate,
+	.in_memory = vcore__file_in_memory,
 };
 
 static const uint8_t zeroes[ZEROES] __attribute__((aligned(BOUNCE_ALIGN)));

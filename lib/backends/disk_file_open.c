@@ -4,9 +4,11 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -174,6 +176,18 @@ vcore__file_open(struct vcore__file *f, const struct vcore_disk_file_opts *o,
 		f->fd = -1;
 	}
 	return rc;
+}
+
+bool
+vcore__file_in_memory(int fd)
+{
+	struct statfs fs;
+	struct stat st;
+
+	/* A device node in there is none. */
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 void

@@ -7,6 +7,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -138,6 +139,102 @@ START_TEST(test_batches_through_the_pool_keep_every_byte)
 }
 END_TEST
 
+/* Where a request was done. */
+static pthread_t done_on;
+
+static void
+note_thread(struct vcore_disk_request *req)
+{
+	done_on = pthread_self();
+	request_done(req);
+}
+
+/* One request of len bytes, committed: was it done inside of that? */
+static bool
+is_done_here(struct user *u, uint32_t op, void *data, uint64_t len)
+{
+	struct one one = { .user = u, .iov = { data, len } };
+
+	one.req = (struct vcore_disk_request){
+		.op = op, .len = len, .iov = &one.iov, .iov_count = 1,
+		.done = note_thread,
+	};
+	vcore_disk_submit(u->disk, u->queue, &one.req);
+	vcore_disk_commit(u->disk, u->queue);
+	wait_done(u, 1);
+	ck_assert_int_eq(one.req.rc, 0);
+	return pthread_equal(done_on, pthread_self());
+}
+
+START_TEST(test_file_in_memory_is_copied_by_the_loop)
+{
+	static uint8_t big[512 << 10], small[512];
+	struct vcore_disk_file_opts o = options(0);
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	struct user u;
+
+	ck_assert_int_eq(ftruncate(fd, CAPACITY), 0);
+	o.path = NULL;
+	o.fd = fd;
+	o.flags = VCORE_DISK_FILE_FD;
+	user_init(&u, &o, &vcore__file_sys);
+	memset(small, 7, sizeof(small));
+	ck_assert(is_done_here(&u, VCORE_DISK_WRITE, small, sizeof(small)));
+	memset(small, 0, sizeof(small));
+	ck_assert(is_done_here(&u, VCORE_DISK_READ, small, sizeof(small)));
+	ck_assert_uint_eq(small[511], 7);
+	/* What takes long is not. */
+	ck_assert(!is_done_here(&u, VCORE_DISK_READ, big, sizeof(big)));
+	ck_assert_uint_eq(big[511], 7);
+	ck_assert(!is_done_here(&u, VCORE_DISK_FLUSH, NULL, 0));
+	ck_assert(!is_done_here(&u, VCORE_DISK_DISCARD, NULL, 4096));
+	user_fini(&u);
+	close(fd);
+}
+END_TEST
+
+/* From a done inside of commit: another commit, and for the last one the end. */
+static int again;
+
+static void
+commit_again(struct vcore_disk_request *req)
+{
+	struct one *one = (struct one *)(void *)req;
+	struct user *u = one->user;
+
+	ck_assert_int_eq(req->rc, 0);
+	if (again-- > 0) {
+		vcore_disk_submit(u->disk, u->queue, req);
+		vcore_disk_commit(u->disk, u->queue);
+	} else {
+		vcore_disk_detach(u->disk, u->queue);
+		vcore_disk_unref(u->disk);
+	}
+}
+
+START_TEST(test_done_inside_of_commit_may_commit_and_detach)
+{
+	struct vcore_disk_file_opts o = options(0);
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	struct user u;
+	struct one one;
+
+	ck_assert_int_eq(ftruncate(fd, CAPACITY), 0);
+	o.path = NULL;
+	o.fd = fd;
+	o.flags = VCORE_DISK_FILE_FD;
+	user_init(&u, &o, &vcore__file_sys);
+	again = 100;
+	submit(&u, &one, VCORE_DISK_READ, 0);
+	one.req.done = commit_again;
+	vcore_disk_commit(u.disk, u.queue);
+	ck_assert_int_eq(again, -1);
+	vcore_loop_unref(u.loop);
+	sem_destroy(&u.done);
+	close(fd);
+}
+END_TEST
+
 START_TEST(test_two_users_share_a_pool)
 {
 	struct vcore_disk_file_opts o = options(0);
@@ -193,6 +290,7 @@ START_TEST(test_cancel_ends_what_has_not_begun)
 	sem_init(&entered, 0, 0);
 	sem_init(&gate, 0, 0);
 	sys.pwritev = gated_pwritev;
+	sys.in_memory = NULL;	/* wherever it is: by the pool */
 	user_init(&u, &o, &sys);
 	for (int i = 0; i < 256; i++) {
 		memset(w[i].data, 0xaa, sizeof(w[i].data));
@@ -332,6 +430,8 @@ main(void)
 
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_batches_through_the_pool_keep_every_byte);
+	tcase_add_test(t, test_file_in_memory_is_copied_by_the_loop);
+	tcase_add_test(t, test_done_inside_of_commit_may_commit_and_detach);
 	tcase_add_test(t, test_two_users_share_a_pool);
 	tcase_add_test(t, test_cancel_ends_what_has_not_begun);
 	tcase_add_test(t, test_uncommitted_requests_can_be_cancelled);
