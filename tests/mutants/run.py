@@ -18,6 +18,7 @@ A list has stanzas, one a mutant:
     to = what stands there instead
     tests = virtio_chain virtio_virtqueue
     after = a line's text further up, where `from` is not the only one (optional)
+    compile = of a header below lib/: the file that includes it (optional)
 """
 import argparse
 import configparser
@@ -82,16 +83,21 @@ class Build:
 
     def compile_mutant(self, mutant, work):
         """The object, and the one of the build it stands for."""
-        source = os.path.join(work, os.path.basename(mutant["file"]))
+        compiled = mutant.get("compile", mutant["file"])
+        source = os.path.join(work, os.path.relpath(mutant["file"], "lib"))
+        os.makedirs(os.path.dirname(source), exist_ok=True)
         with open(source, "w", encoding="utf-8") as f:
             f.write(mutate(mutant))
-        entry = self.compile.get(mutant["file"])
+        entry = self.compile.get(compiled)
         if entry is None:
-            raise Broken(f"{mutant['file']} is not built")
+            raise Broken(f"{compiled} is not built")
         args = shlex.split(entry["command"])
         new = os.path.join(work, "mutant.o")
         old = replace_argument(args, "-o", new)
-        replace_argument(args, "-c", source)
+        if compiled == mutant["file"]:
+            replace_argument(args, "-c", source)
+        else:
+            args[1:1] = ["-I", work]
         # What a removed check used is unused now.
         self.run(args + ["-Wno-error", "-w"])
         return old, new

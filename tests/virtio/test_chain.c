@@ -92,6 +92,15 @@ START_TEST(test_chain_self_loop_breaks)
 }
 END_TEST
 
+START_TEST(test_chain_self_loop_in_a_small_ring_breaks)
+{
+	bare_open(8, false);
+	vdriver_desc(ring, 0, buf, 1, NEXT, 0);
+	vdriver_avail(ring, 0);
+	bare_assert_broken("chain longer than the queue");
+}
+END_TEST
+
 START_TEST(test_chain_two_cycle_after_good_descriptors_breaks)
 {
 	long_chain(10, NEXT, 8);
@@ -147,6 +156,39 @@ START_TEST(test_chain_buffer_outside_memory_breaks)
 		     bad_buffers[_i].flags, 0);
 	vdriver_avail(ring, 0);
 	bare_assert_broken(bad_buffers[_i].why);
+}
+END_TEST
+
+/* Where the region of the first buffer doesn't help. */
+START_TEST(test_chain_second_buffer_outside_memory_breaks)
+{
+	vdriver_desc(ring, 0, buf, 16, NEXT, 1);
+	vdriver_desc(ring, 1, bad_buffers[_i].addr, bad_buffers[_i].len,
+		     bad_buffers[_i].flags, 0);
+	vdriver_avail(ring, 0);
+	bare_assert_broken(bad_buffers[_i].len > UINT32_MAX - 16 ?
+			   "chain longer than 4 GiB" : bad_buffers[_i].why);
+}
+END_TEST
+
+START_TEST(test_chain_buffers_in_several_regions_work)
+{
+	struct vcore_chain *c;
+
+	vdriver_desc(ring, 0, VDRIVER_ROM, 8, NEXT, 1);
+	vdriver_desc(ring, 1, VDRIVER_SEAM, 8, NEXT, 2);
+	vdriver_desc(ring, 2, VDRIVER_SEAM - 8, 8, NEXT | WRITE, 3);
+	vdriver_desc(ring, 3, VDRIVER_SEAM + 8, 8, WRITE, 0);
+	vdriver_avail(ring, 0);
+	c = bare_pop();
+	ck_assert_ptr_nonnull(c);
+	ck_assert_uint_eq(c->readable, 2);
+	ck_assert_uint_eq(c->writable, 2);
+	ck_assert_uint_eq(c->readable_len, 16);
+	ck_assert_uint_eq(c->writable_len, 16);
+	ck_assert_ptr_eq(c->iov[1].iov_base, vdriver_ram(&env, VDRIVER_SEAM));
+	ck_assert_ptr_eq(c->iov[2].iov_base,
+			 vdriver_ram(&env, VDRIVER_SEAM - 8));
 }
 END_TEST
 
@@ -278,6 +320,28 @@ START_TEST(test_chain_longer_than_4_gib_breaks)
 	big_chain(1024);
 	ck_assert_ptr_null(bare_pop());
 	ck_assert_str_eq(broken_why, "chain longer than 4 GiB");
+}
+END_TEST
+
+/* Not even in few pieces. */
+START_TEST(test_chain_of_a_few_gib_sized_buffers_breaks)
+{
+	const uint64_t gpa = 1ull << 40, len = 1ull << 30;
+	struct vcore_region_opts o;
+	struct vcore_region *region;
+
+	VCORE_INIT(&o);
+	o.len = len;
+	o.backing = VCORE_BACKING_ANONYMOUS;
+	o.fd = -1;
+	ck_assert_ok(vcore_region_new(&o, &region));
+	ck_assert_ok(vcore_memory_add(env.memory, gpa, region, 0));
+	vcore_region_unref(region);
+	for (uint16_t i = 0; i < 4; i++)
+		vdriver_desc(ring, i, gpa, (uint32_t)len, i < 3 ? NEXT : 0,
+			     (uint16_t)(i + 1));
+	vdriver_avail(ring, 0);
+	bare_assert_broken("chain longer than 4 GiB");
 }
 END_TEST
 
@@ -579,12 +643,16 @@ main(void)
 	tcase_add_test(t, test_chain_of_exactly_queue_size_works);
 	tcase_add_test(t, test_chain_of_queue_size_and_one_more_breaks);
 	tcase_add_test(t, test_chain_self_loop_breaks);
+	tcase_add_test(t, test_chain_self_loop_in_a_small_ring_breaks);
 	tcase_add_test(t, test_chain_two_cycle_after_good_descriptors_breaks);
 	tcase_add_loop_test(t, test_chain_next_at_queue_size_breaks, 0, 2);
 	tcase_add_test(t, test_chain_readable_after_writable_breaks);
 	tcase_add_test(t, test_chain_empty_writable_then_readable_breaks);
 	tcase_add_loop_test(t, test_chain_buffer_outside_memory_breaks, 0,
 			    (int)VCORE__ARRAY_SIZE(bad_buffers));
+	tcase_add_loop_test(t, test_chain_second_buffer_outside_memory_breaks,
+			    0, (int)VCORE__ARRAY_SIZE(bad_buffers));
+	tcase_add_test(t, test_chain_buffers_in_several_regions_work);
 	tcase_add_test(t, test_chain_readable_rom_works);
 	tcase_add_test(t, test_chain_buffer_up_to_the_last_byte_works);
 	tcase_add_test(t, test_chain_buffer_over_region_border_is_split);
@@ -592,6 +660,7 @@ main(void)
 	tcase_add_test(t, test_chain_of_nothing_works);
 	tcase_add_test(t, test_chain_of_32768_empty_descriptors_works);
 	tcase_add_test(t, test_chain_longer_than_4_gib_breaks);
+	tcase_add_test(t, test_chain_of_a_few_gib_sized_buffers_breaks);
 	tcase_add_test(t, test_chain_just_below_4_gib_works);
 	tcase_add_test(t, test_chain_with_more_than_small_iovecs_keeps_all);
 	tcase_add_test(t, test_chain_pool_without_large_arrays_waits_for_one);
