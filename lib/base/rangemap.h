@@ -101,9 +101,10 @@ vcore__ranges_near(const struct vcore__ranges *ranges, uint64_t addr,
 {
 	const struct vcore__range_entry *e;
 
-	if (ranges && *near < ranges->count) {
+	if (VCORE__OFTEN(ranges && *near < ranges->count)) {
 		e = &ranges->entry[*near];
-		if (addr - e->start < e->len && !atomic_load(&e->dead))
+		if (VCORE__OFTEN(addr - e->start < e->len &&
+				 !atomic_load(&e->dead)))
 			return e;
 	}
 	return vcore__ranges_search(ranges, addr, near);

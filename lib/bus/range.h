@@ -76,15 +76,15 @@ vcore__bus_handler(struct vcore_bus *bus, uint32_t *near, bool write,
 {
 	const struct vcore__range_entry *e;
 
-	if (write && vcore__rangemap_current(&bus->bells) &&
+	if (write && VCORE__RARELY(vcore__rangemap_current(&bus->bells)) &&
 	    vcore__bell_find(bus, addr, len, val))
 		return NULL;
 	e = vcore__ranges_near(vcore__rangemap_current(&bus->ranges), addr,
 			       near);
-	if (!e)
+	if (VCORE__RARELY(!e))
 		return NULL;
 	*off = addr - e->start;
-	if (len > e->len - *off)
+	if (VCORE__RARELY(len > e->len - *off))
 		return NULL;
 	if (!e->value)	/* not so: spares the caller's test a second test */
 		__builtin_unreachable();
@@ -107,7 +107,7 @@ vcore__range_call(struct vcore_range *r, bool write, uint64_t off,
 		rc = r->ops.read(r->opaque, off, len, val, a);
 	if (!write && rc == 0)
 		VCORE__DEFINED(val, len);
-	if (rc != -EINPROGRESS)
+	if (VCORE__OFTEN(rc != -EINPROGRESS))
 		atomic_store_explicit(&a->state, VCORE__ACCESS_IDLE,
 				      memory_order_relaxed);
 	return rc;
@@ -141,10 +141,11 @@ vcore__bus_exit(struct vcore_bus *bus, struct vcore__reader *r, bool write,
 	vcore__reader_enter(r);
 	range = vcore__bus_handler(bus, &r->near, write, addr, len,
 				   write ? *val : 0, &off);
-	if (range)
+	if (VCORE__OFTEN(range))
 		rc = vcore__range_call(range, write, off, len, val, a);
 	vcore__reader_exit(r);
-	if (atomic_load_explicit(&bus->dead, memory_order_relaxed))
+	if (VCORE__RARELY(atomic_load_explicit(&bus->dead,
+					       memory_order_relaxed)))
 		vcore__bus_bury(bus);
 	return rc;
 }

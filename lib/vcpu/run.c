@@ -27,7 +27,7 @@ enter(struct vcore_vcpu *v)
 	int rc = vcore__vcpu_ioctl(v, KVM_RUN, NULL);
 
 	vcore__vcpu_count(&v->exits);
-	if (rc < 0) {
+	if (VCORE__RARELY(rc < 0)) {
 		v->run->immediate_exit = 0;
 		v->midway = false;
 		return rc;
@@ -126,7 +126,7 @@ handle_other(struct vcore_vcpu *v, struct vcore_exit *e)
 static inline int
 handle(struct vcore_vcpu *v, struct vcore_exit *e)
 {
-	if (v->run->exit_reason == KVM_EXIT_IO)
+	if (VCORE__OFTEN(v->run->exit_reason == KVM_EXIT_IO))
 		return vcore__vcpu_io(v, e);
 	if (v->run->exit_reason == KVM_EXIT_MMIO)
 		return vcore__vcpu_mmio(v, e);
@@ -167,7 +167,7 @@ advance(struct vcore_vcpu *v, struct vcore_exit *e)
 	int rc;
 
 	/* Nearly always. */
-	if (request == VCORE__KICK_IN && !left) {
+	if (VCORE__OFTEN(request == VCORE__KICK_IN && !left)) {
 		rc = enter(v);
 		return rc < 0 ? run_failed(v, rc, e) : handle(v, e);
 	}

@@ -151,15 +151,14 @@ int
 vcore__vcpu_step(struct vcore_vcpu *v, struct vcore_exit *e)
 {
 	struct vcore__step *s = &v->step;
+	bool mmio = s->kind == VCORE_BUS_MMIO;
 	uint64_t val;
 	int rc;
 
 	while (s->pos < s->count && !s->pending) {
 		val = s->write ? load(s->data + (size_t)s->pos * s->len,
 				      s->len) : 0;
-		rc = vcore__bus_access(vcore__vm_bus(v->vm, s->kind),
-				       &v->reader[s->kind == VCORE_BUS_MMIO],
-				       s->write,
+		rc = vcore__bus_access(v->bus[mmio], &v->reader[mmio], s->write,
 				       s->addr + (uint64_t)s->pos * s->stride,
 				       s->len, &val, &v->answer->access);
 		if (answered(v, e, rc, val))
@@ -232,7 +231,7 @@ steps(struct vcore_vcpu *v, struct vcore_exit *e, uint32_t kind)
 		decode_io(v, s);
 	else
 		decode_mmio(v, s);
-	if (vcore__vm_bus(v->vm, kind))
+	if (v->bus[kind == VCORE_BUS_MMIO])
 		return vcore__vcpu_step(v, e);
 	return_element(v, e);
 	if (kind == VCORE_BUS_PIO)
@@ -248,7 +247,7 @@ static __attribute__((noinline)) int
 odd(struct vcore_vcpu *v, struct vcore_exit *e, uint32_t kind, int rc,
     uint64_t val)
 {
-	struct vcore_bus *bus = vcore__vm_bus(v->vm, kind);
+	struct vcore_bus *bus = v->bus[kind == VCORE_BUS_MMIO];
 	struct vcore__step *s = &v->step;
 
 	if (kind == VCORE_BUS_PIO)
@@ -271,12 +270,12 @@ one(struct vcore_vcpu *v, struct vcore_exit *e, uint32_t kind, bool write,
     uint64_t addr, uint8_t *data, uint32_t len)
 {
 	uint64_t val = write ? load(data, len) : 0;
+	bool mmio = kind == VCORE_BUS_MMIO;
 	int rc;
 
-	rc = vcore__bus_exit(vcore__vm_bus(v->vm, kind),
-			     &v->reader[kind == VCORE_BUS_MMIO], write, addr,
-			     len, &val, &v->answer->access);
-	if (rc < 0)
+	rc = vcore__bus_exit(v->bus[mmio], &v->reader[mmio], write, addr, len,
+			     &val, &v->answer->access);
+	if (VCORE__RARELY(rc < 0))
 		return odd(v, e, kind, rc, val);
 	vcore__vcpu_count(&v->handled);
 	if (!write)
@@ -290,9 +289,9 @@ vcore__vcpu_io(struct vcore_vcpu *v, struct vcore_exit *e)
 	struct kvm_run *run = v->run;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
-	if (run->io.count != 1 || !vcore__vm_bus(v->vm, VCORE_BUS_PIO))
+	if (VCORE__RARELY(run->io.count != 1 || !v->bus[0]))
 		return steps(v, e, VCORE_BUS_PIO);
-	if (run->io.direction == KVM_EXIT_IO_OUT)
+	if (VCORE__OFTEN(run->io.direction == KVM_EXIT_IO_OUT))
 		return one(v, e, VCORE_BUS_PIO, true, run->io.port, data,
 			   run->io.size);
 	return one(v, e, VCORE_BUS_PIO, false, run->io.port, data,
@@ -305,10 +304,10 @@ vcore__vcpu_mmio(struct vcore_vcpu *v, struct vcore_exit *e)
 	struct kvm_run *run = v->run;
 	uint32_t len = run->mmio.len;
 
-	if (!vcore__vm_bus(v->vm, VCORE_BUS_MMIO) ||
-	    len - 1 >= sizeof(run->mmio.data) || len & (len - 1))
+	if (VCORE__RARELY(!v->bus[1] || len - 1 >= sizeof(run->mmio.data) ||
+			  len & (len - 1)))
 		return steps(v, e, VCORE_BUS_MMIO);
-	if (run->mmio.is_write)
+	if (VCORE__OFTEN(run->mmio.is_write))
 		return one(v, e, VCORE_BUS_MMIO, true, run->mmio.phys_addr,
 			   run->mmio.data, len);
 	return one(v, e, VCORE_BUS_MMIO, false, run->mmio.phys_addr,

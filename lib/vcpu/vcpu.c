@@ -27,13 +27,13 @@ power_on(struct vcore_vcpu *v)
 static void
 add_readers(struct vcore_vcpu *v)
 {
-	struct vcore_bus *pio = vcore__vm_bus(v->vm, VCORE_BUS_PIO);
-	struct vcore_bus *mmio = vcore__vm_bus(v->vm, VCORE_BUS_MMIO);
+	uint32_t i;
 
-	if (pio)
-		vcore__bus_reader_init(pio, &v->reader[0]);
-	if (mmio)
-		vcore__bus_reader_init(mmio, &v->reader[1]);
+	v->bus[0] = vcore__vm_bus(v->vm, VCORE_BUS_PIO);
+	v->bus[1] = vcore__vm_bus(v->vm, VCORE_BUS_MMIO);
+	for (i = 0; i < 2; i++)
+		if (v->bus[i])
+			vcore__bus_reader_init(v->bus[i], &v->reader[i]);
 }
 
 /* Everything but the power-on state; v is zeroed and the caller's to free. */
@@ -117,14 +117,14 @@ void
 vcore_vcpu_unref(struct vcore_vcpu *v)
 {
 	struct vcore_vm *vm;
+	uint32_t i;
 
 	if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
 		return;
 	vm = v->vm;
-	if (vcore__vm_bus(vm, VCORE_BUS_PIO))
-		vcore__reader_fini(&v->reader[0]);
-	if (vcore__vm_bus(vm, VCORE_BUS_MMIO))
-		vcore__reader_fini(&v->reader[1]);
+	for (i = 0; i < 2; i++)
+		if (v->bus[i])
+			vcore__reader_fini(&v->reader[i]);
 	vcore__vm_return(vm, v->loan);
 	vcore__answer_drop(v->answer, v->step.pending);
 	free(v);

@@ -49,7 +49,8 @@ struct vcore_vcpu {
 	struct vcore__loan *loan;
 	struct vcore__kick kick;
 	/* Owner's from here on. */
-	struct vcore__reader reader[2];	/* PIO, MMIO; set up with the bus */
+	struct vcore_bus *bus[2];	/* PIO, MMIO: the VM's, or NULL */
+	struct vcore__reader reader[2];	/* set up with the bus */
 	struct vcore__answer *answer;
 	struct vcore__step step;
 	bool midway;			/* KVM has the last exit to complete */
