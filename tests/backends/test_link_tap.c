@@ -357,7 +357,7 @@ START_TEST(test_without_tun_is_enoent)
 	struct vcore_link *l = NULL;
 
 	if (unshare(CLONE_NEWNS) < 0 ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", "/dev/net", "tmpfs", 0, NULL) < 0)
 		return;
 	VCORE_INIT(&o);

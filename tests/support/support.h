@@ -38,6 +38,15 @@
 			      vcore_error_text());                       \
 	} while (0)
 
+/* Does this run under valgrind, which has a say in where mappings lie? */
+static inline bool
+support_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "vgpreload");
+}
+
 /* Number of open descriptors of this process (SUPPORT fds). */
 int
 support_open_fds(void);

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# run.sh BUILD_DIR LAYER: the unit tests of a layer under valgrind's memcheck:
+# no error, and in no test case's process a byte that nothing points to.
+#
+# exceptions.txt has the programs that can't be run so, valgrind.supp what is
+# meant to happen; both say why.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+if ! command -v valgrind >/dev/null; then
+	echo "skipped: valgrind is not installed"
+	exit 77
+fi
+build=$1 layer=$2
+here=tests/valgrind
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# The handlers of lost pages return to where the fault was: all registers have
+# to be as they were there.
+check=(valgrind -q --error-exitcode=99 "--suppressions=$here/valgrind.supp"
+	--leak-check=full --show-leak-kinds=definite
+	--errors-for-leak-kinds=definite
+	--vex-iropt-register-updates=allregs-at-mem-access)
+# Everything takes 20 to 50 times as long.
+export CK_DEFAULT_TIMEOUT=300
+
+# list LABEL: names and programs
+list() {
+	python3 scripts/lib/suite.py list "$build" "$1" | cut -d ' ' -f 1,3- |
+		LC_ALL=C sort
+}
+
+count=0 failed=0
+while read -r name program; do
+	if why=$(grep "^$name: " $here/exceptions.txt); then
+		echo "not run: $why"
+		continue
+	fi
+	count=$((count + 1))
+	rc=0
+	"${check[@]}" "$program" >"$log" 2>&1 </dev/null || rc=$?
+	[ "$rc" = 0 ] || [ "$rc" = 77 ] || {
+		echo "$name: status $rc"
+		cat "$log"
+		failed=$((failed + 1))
+	}
+done < <(LC_ALL=C comm -12 <(list unit) <(list "$layer"))
+echo "$count programs, $failed with complaints"
+[ "$count" -gt 0 ] && [ "$failed" = 0 ]
