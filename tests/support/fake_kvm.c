@@ -41,7 +41,8 @@ record(struct fake_kvm *f, int fd, unsigned long request, void *arg,
 	c->fd = fd;
 	c->arg = (uintptr_t)arg;
 	*call = c;
-	if (f->fail_at && !(f->spare_run && request == KVM_RUN) &&
+	if (f->fail_at &&
+	    (!f->fail_here || pthread_equal(f->fail_thread, pthread_self())) &&
 	    --f->fail_at == 0) {
 		f->failed = true;
 		return -error;
@@ -69,6 +70,22 @@ fake_open(void *opaque, const char *path)
 	return rc;
 }
 
+/* The caller has the lock. The entry of a vCPU, or a free one. */
+static struct kvm_run **
+run_of(struct fake_kvm *f, int fd)
+{
+	for (uint32_t i = 0; i < FAKE_RUNS; i++)
+		if (f->run_of[i].area != NULL && f->run_of[i].fd == fd)
+			return &f->run_of[i].area;
+	for (uint32_t i = 0; i < FAKE_RUNS; i++)
+		if (f->run_of[i].area == NULL) {
+			f->run_of[i].fd = fd;
+			return &f->run_of[i].area;
+		}
+	ck_abort_msg("more than %u vCPUs", FAKE_RUNS);
+	return NULL;
+}
+
 static int
 fake_mmap(void *opaque, int fd, size_t len, void **area)
 {
@@ -86,6 +103,7 @@ fake_mmap(void *opaque, int fd, size_t len, void **area)
 	if (rc == 0) {
 		*area = p;
 		f->area = p;
+		*run_of(f, fd) = p;
 		f->maps++;
 	}
 	pthread_mutex_unlock(&f->lock);
@@ -98,7 +116,12 @@ fake_munmap(void *opaque, void *area, size_t len)
 	struct fake_kvm *f = opaque;
 
 	(void)len;
+	pthread_mutex_lock(&f->lock);
+	for (uint32_t i = 0; i < FAKE_RUNS; i++)
+		if (f->run_of[i].area == area)
+			f->run_of[i].area = NULL;
 	f->maps--;
+	pthread_mutex_unlock(&f->lock);
 	free(area);
 }
 
@@ -108,7 +131,9 @@ fake_close(void *opaque, int fd)
 	struct fake_kvm *f = opaque;
 
 	ck_assert_int_eq(close(fd), 0);
+	pthread_mutex_lock(&f->lock);
 	f->open--;
+	pthread_mutex_unlock(&f->lock);
 }
 
 static int
@@ -281,21 +306,24 @@ static int
 fake_ioctl(void *opaque, int fd, unsigned long request, void *arg)
 {
 	struct fake_kvm *f = opaque;
+	struct kvm_run *area = NULL;
 	struct fake_call *c;
 	int rc;
 
 	pthread_mutex_lock(&f->lock);
 	rc = record(f, fd, request, arg, &c);
 	copy(c, arg);
+	if (request == KVM_RUN)
+		area = *run_of(f, fd);
 	if (rc == 0 && request != KVM_RUN)
 		rc = perform(f, request, arg);
 	c->rc = rc;
 	pthread_mutex_unlock(&f->lock);
 	if (rc || request != KVM_RUN)
 		return rc;
-	if (f->area->immediate_exit)
+	if (area->immediate_exit)
 		return -EINTR;
-	return f->run ? f->run(f, f->area) : -EINTR;
+	return f->run ? f->run(f, area) : -EINTR;
 }
 
 void
@@ -358,5 +386,7 @@ fake_kvm_last(struct fake_kvm *f, unsigned long request)
 void
 fake_kvm_clear(struct fake_kvm *f)
 {
+	pthread_mutex_lock(&f->lock);
 	f->calls = 0;
+	pthread_mutex_unlock(&f->lock);
 }

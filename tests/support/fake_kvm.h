@@ -20,6 +20,7 @@
 #define FAKE_ROUTES 28		/* GSIs: 24 pins and 4 messages */
 #define FAKE_VCPUS 4
 #define FAKE_IDS 8
+#define FAKE_RUNS 16
 
 /* open and mmap as "requests" */
 #define FAKE_OPEN 1ul
@@ -55,7 +56,8 @@ struct fake_kvm {
 	uint32_t fail_at;
 	unsigned long fail_request;
 	int fail_error;			/* positive; default ENOMEM */
-	bool spare_run;			/* KVM_RUN is not among the n */
+	bool fail_here;			/* only calls of this thread count: */
+	pthread_t fail_thread;
 	bool failed;			/* it came to that */
 	/* What the kernel holds. */
 	struct kvm_regs regs;
@@ -70,6 +72,10 @@ struct fake_kvm {
 	int (*run)(struct fake_kvm *fake, struct kvm_run *run);
 	void *opaque;
 	struct kvm_run *area;		/* of the last vCPU */
+	struct {
+		int fd;
+		struct kvm_run *area;
+	} run_of[FAKE_RUNS];		/* of each, by its descriptor */
 };
 
 void

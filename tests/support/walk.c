@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
@@ -51,8 +52,10 @@ held(const struct walk *w)
 	};
 
 	if (w->kvm != NULL) {
+		pthread_mutex_lock(&w->kvm->lock);
 		h.kvm_open = w->kvm->open;
 		h.kvm_maps = w->kvm->maps;
+		pthread_mutex_unlock(&w->kvm->lock);
 	}
 	return h;
 }
@@ -91,10 +94,13 @@ begin(const struct walk *w, const struct failing *f)
 {
 	if (f->ioctl) {
 		fake_kvm_clear(w->kvm);
+		pthread_mutex_lock(&w->kvm->lock);
 		w->kvm->failed = false;
-		w->kvm->spare_run = true;
+		w->kvm->fail_here = true;
+		w->kvm->fail_thread = pthread_self();
 		w->kvm->fail_error = EREMOTEIO;
 		w->kvm->fail_at = f->n;
+		pthread_mutex_unlock(&w->kvm->lock);
 	} else {
 		fail_nth(f->what, f->n);
 	}
@@ -104,11 +110,16 @@ begin(const struct walk *w, const struct failing *f)
 static int
 end(const struct walk *w, const struct failing *f, const char **name)
 {
+	bool failed;
+
 	if (!f->ioctl)
 		return fail_stop() ? fail_error(name) : 0;
+	pthread_mutex_lock(&w->kvm->lock);
 	w->kvm->fail_at = 0;
+	failed = w->kvm->failed;
+	pthread_mutex_unlock(&w->kvm->lock);
 	*name = "ioctl";
-	return w->kvm->failed ? EREMOTEIO : 0;
+	return failed ? EREMOTEIO : 0;
 }
 
 /* The error is the failing call's own, or a listed one, and has a text. */
@@ -183,13 +194,23 @@ run_all(const struct walk *w, struct failing f)
 	return f.n - 1;
 }
 
+static void *
+nothing(void *arg)
+{
+	return arg;
+}
+
 void
 walk(const struct walk *cases, uint32_t count)
 {
 	const uint32_t all = FAIL_ALLOC | FAIL_SYSTEM | FAIL_ADVICE | FAIL_MORE;
 	const struct failing none = { .what = 0 };
 	uint32_t calls, ioctls, undone;
+	pthread_t thread;
 
+	/* A sanitizer's own thread comes with the first. */
+	ck_assert_int_eq(pthread_create(&thread, NULL, nothing, NULL), 0);
+	pthread_join(thread, NULL);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct walk *w = &cases[i];
 

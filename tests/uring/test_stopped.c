@@ -25,7 +25,7 @@
 enum engine { ENGINE_LATE, ENGINE_FILE, ENGINE_URING, ENGINES };
 enum stop { STOP_RESET, STOP_QUEUE, STOP_OFF, STOP_DETACH, STOP_FREE, STOPS };
 
-/* How many are done when it is stopped. */
+/* How many are done when it is stopped; a plain run takes every other one. */
 static const uint32_t moments[] = { 0, 1, 2, 7, 33, 64, 128, 192, 255, 256 };
 #define MOMENTS VCORE__ARRAY_SIZE(moments)
 
@@ -146,13 +146,24 @@ fill(void)
 	vdriver_kick(&b.d.queue[0]);
 }
 
+static uint32_t
+submitted(void)
+{
+	uint32_t count;
+
+	pthread_mutex_lock(&b.disk.lock);
+	count = b.disk.op_count;
+	pthread_mutex_unlock(&b.disk.lock);
+	return count;
+}
+
 static void
 wait_for(enum engine engine, uint32_t done)
 {
 	uint32_t id, len;
 
 	if (engine == ENGINE_LATE) {
-		while (b.disk.op_count < DEPTH)
+		while (submitted() < DEPTH)
 			vdriver_run(&b.env);
 		ck_assert_uint_eq(fake_disk_release(&b.disk, done), done);
 		pthread_mutex_lock(&b.disk.lock);
@@ -271,17 +282,18 @@ stop_at(enum engine engine, enum stop how, uint32_t done)
 	vdriver_env_fini(&b.env);
 }
 
+/* Sanitizers are slow at starting processes and at watching so much memory. */
 START_TEST(test_stopped_means_stopped)
 {
-	enum engine engine = (enum engine)(_i / STOPS);
-	enum stop how = (enum stop)(_i % STOPS);
+	uint32_t step = getenv("VCORE_SOAK") != NULL ? 1 : 2;
 
 	snprintf(path, sizeof(path), "/tmp/vcore-stopped-XXXXXX");
 	file = mkstemp(path);
 	ck_assert_int_ge(file, 0);
 	ck_assert_int_eq(ftruncate(file, CAPACITY), 0);
-	for (uint32_t i = 0; i < MOMENTS; i++)
-		stop_at(engine, how, moments[i]);
+	for (uint32_t how = 0; how < STOPS; how++)
+		for (uint32_t i = how % step; i < MOMENTS; i += step)
+			stop_at((enum engine)_i, (enum stop)how, moments[i]);
 	unlink(path);
 	close(file);
 }
@@ -293,7 +305,7 @@ main(void)
 	Suite *suite = suite_create("uring/stopped");
 	TCase *t = tcase_create("stopped");
 
-	tcase_add_loop_test(t, test_stopped_means_stopped, 0, ENGINES * STOPS);
+	tcase_add_loop_test(t, test_stopped_means_stopped, 0, ENGINES);
 	suite_add_tcase(suite, t);
 	return support_run(suite);
 }
