@@ -57,6 +57,7 @@
 #include <vcore/memory.h>
 #include <vcore/pci.h>
 #include <vcore/pool.h>
+#include <vcore/recipe.h>
 #include <vcore/stream.h>
 #include <vcore/vcpu.h>
 #include <vcore/virtio.h>
@@ -68,9 +69,6 @@ extern "C" {
 
 /** A virtual machine with everything that makes it run. */
 struct vcore_machine;
-
-/** A device's description in text, `kind,key=value,flag,...`, parsed. */
-struct vcore_recipe;
 
 /** Where a machine's virtio devices appear. */
 enum vcore_transport {
@@ -288,30 +286,6 @@ vcore_machine_attach(struct vcore_machine *machine,
 		     const struct vcore_attach_opts *opts);
 
 /**
- * Makes a disk for a recipe's `disk=KIND`.
- *
- * @param      opaque  What was registered.
- * @param[in]  recipe  Asked with vcore_recipe_get() and friends.
- * @param[out] disk    The new disk; the machine takes over the reference.
- * @return 0 or a negative errno value, with text.
- * @thread Runs on control, inside vcore_machine_add(): getters only.
- */
-typedef int (*vcore_disk_maker)(void *opaque, struct vcore_recipe *recipe,
-				struct vcore_disk **disk);
-
-/**
- * Makes a link for a recipe's `link=KIND`.
- *
- * @param      opaque  What was registered.
- * @param[in]  recipe  Asked with vcore_recipe_get() and friends.
- * @param[out] link    The new link; the machine takes over the reference.
- * @return 0 or a negative errno value, with text.
- * @thread Runs on control, inside vcore_machine_add(): getters only.
- */
-typedef int (*vcore_link_maker)(void *opaque, struct vcore_recipe *recipe,
-				struct vcore_link **link);
-
-/**
  * Teach this machine's recipes another kind of disk.
  *
  * @param machine  A new machine.
@@ -360,39 +334,6 @@ vcore_machine_add_disk_kind(struct vcore_machine *machine, const char *kind,
 VCORE_API int
 vcore_machine_add_link_kind(struct vcore_machine *machine, const char *kind,
 			    vcore_link_maker make, void *opaque);
-
-/**
- * A recipe's value of a key.
- *
- * @param recipe  A recipe.
- * @param key     The key. It counts as known from now on.
- *
- * @return The value; "" for a flag; NULL if the recipe does not have it.
- *         Valid until the maker returns.
- *
- * @thread Control.
- * @since  0.1
- */
-VCORE_API const char *
-vcore_recipe_get(struct vcore_recipe *recipe, const char *key);
-
-/**
- * A recipe's number: decimal or 0x, with K, M, G, T for powers of 1024.
- *
- * @param         recipe  A recipe.
- * @param         key     The key. It counts as known from now on.
- * @param         max     The largest value allowed.
- * @param[in,out] value   The number; unchanged if the recipe has none.
- *
- * @return 1 if the recipe has it, 0 if not, or a negative errno value:
- * @retval -EINVAL  Not a number, or above @p max; the text names the key.
- *
- * @thread Control.
- * @since  0.1
- */
-VCORE_API int
-vcore_recipe_number(struct vcore_recipe *recipe, const char *key, uint64_t max,
-		    uint64_t *value);
 
 /**
  * Start: load the kernel, start the threads, let the vCPUs run.

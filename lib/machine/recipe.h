@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <vcore/machine.h>
+#include <vcore/recipe.h>
 
 #define VCORE__RECIPE_MAX_LEN   8192u
 #define VCORE__RECIPE_MAX_ITEMS 48u
