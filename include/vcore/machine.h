@@ -39,7 +39,8 @@
  *
  * Everything a machine is made of can be reached by its getters, and a part of
  * the embedder's own can take the place of KVM handle, loop, threads, CPUID,
- * kernel loader, serial line, backends and every device.
+ * kernel loader, serial line, backends and every device, and answer exits that
+ * the machine does not know.
  */
 #ifndef VCORE_MACHINE_H
 #define VCORE_MACHINE_H
@@ -136,6 +137,20 @@ struct vcore_machine_opts {
 	 */
 	int (*boot)(void *opaque, struct vcore_machine *machine);
 	void *boot_opaque;	/**< First argument of `boot`. */
+	/**
+	 * Called when a vCPU has left the guest for something that a machine
+	 * has no answer to: all kinds of exits but accesses, HLT, a triple
+	 * fault, kicks and pauses. NULL: none of them is answered.
+	 *
+	 * Runs on vCPU, outside of vcore_vcpu_run(), so the vCPU's registers
+	 * may be read and changed, and what @p exit points to may be answered.
+	 * It must not wait. 1: done, the vCPU runs on; 0: not known, an event
+	 * VCORE_EVENT_VCPU_ERROR follows; a negative errno value: the same,
+	 * and the event's text gives vcore_error_text(), which it has set.
+	 */
+	int (*vcpu_exit)(void *opaque, struct vcore_vcpu *vcpu,
+			 const struct vcore_exit *exit);
+	void *vcpu_exit_opaque;	/**< First argument of `vcpu_exit`. */
 };
 
 /**

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "base/wait.h"
 
 int
 vcore__machine_cpus_new(struct vcore_machine *m)
@@ -112,11 +113,27 @@ describe(struct vcore__machine_cpu *cpu, const struct vcore_exit *exit,
 		snprintf(text + n, size - n, ", rip %#" PRIx64, regs.rip);
 }
 
+/* What the embedder makes of an exit; 0 without one: not known. */
+static int
+ask_embedder(struct vcore__machine_cpu *cpu, const struct vcore_exit *exit)
+{
+	const struct vcore_machine_opts *o = &cpu->machine->opts;
+	int rc;
+
+	if (o->vcpu_exit == NULL)
+		return 0;
+	vcore__nowait_begin();
+	rc = o->vcpu_exit(o->vcpu_exit_opaque, cpu->vcpu, exit);
+	vcore__nowait_end();
+	return rc;
+}
+
 /* An exit no bus has answered. True: the vCPU may run on. */
 static bool
 handle(struct vcore__machine_cpu *cpu, const struct vcore_exit *exit)
 {
 	char text[160];
+	int rc;
 
 	switch (exit->kind) {
 	case VCORE_EXIT_KICKED:
@@ -127,7 +144,13 @@ handle(struct vcore__machine_cpu *cpu, const struct vcore_exit *exit)
 		post(cpu, VCORE_EVENT_SHUTDOWN, exit, "triple fault");
 		return false;
 	default:
-		describe(cpu, exit, text, sizeof(text));
+		rc = ask_embedder(cpu, exit);
+		if (rc > 0)
+			return true;
+		if (rc < 0)
+			snprintf(text, sizeof(text), "%s", vcore_error_text());
+		else
+			describe(cpu, exit, text, sizeof(text));
 		post(cpu, VCORE_EVENT_VCPU_ERROR, exit, text);
 		return false;
 	}

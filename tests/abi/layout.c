@@ -613,3 +613,5 @@ AT(vcore_uring_opts, flags, 4, uint32_t);
 AT(vcore_uring_opts, path, 8, const char *);
 AT(vcore_uring_opts, fd, 16, int32_t);
 AT(vcore_uring_opts, entries, 20, uint32_t);
+AT(vcore_machine_opts, vcpu_exit, 136, int (*)(void *opaque, struct vcore_vcpu *vcpu, const struct vcore_exit *exit));
+AT(vcore_machine_opts, vcpu_exit_opaque, 144, void *);

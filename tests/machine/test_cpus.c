@@ -113,6 +113,98 @@ START_TEST(test_reset_after_an_internal_error_forgets_it)
 }
 END_TEST
 
+/* The embedder's answers to exits, one after the other. */
+struct answers {
+	struct vcore_machine *machine;
+	_Atomic uint32_t asked;
+	int rc[3];
+	struct vcore_exit exit;
+};
+
+static int
+answer(void *opaque, struct vcore_vcpu *vcpu, const struct vcore_exit *exit)
+{
+	struct answers *a = opaque;
+	struct vcore_regs regs;
+	uint32_t n = a->asked;
+
+	a->exit = *exit;
+	ck_assert_ptr_eq(vcpu, vcore_machine_vcpu(a->machine, 0));
+	ck_assert_error(vcore_machine_pause(a->machine), -EDEADLK,
+			"vcore_machine_pause: called in a callback");
+	if (a->rc[n] > 0) {
+		/* Past the instruction that KVM does not know. */
+		ck_assert_ok(vcore_vcpu_get_regs(vcpu, &regs));
+		regs.rip += 3;
+		ck_assert_ok(vcore_vcpu_set_regs(vcpu, &regs));
+	} else if (a->rc[n] < 0) {
+		vcore_error_set(a->rc[n], "not today");
+	}
+	a->asked = n + 1;
+	return a->rc[n];
+}
+
+static struct vcore_machine *
+new_with_answers(struct machine_guest *guest, struct answers *a)
+{
+	struct vcore_machine_opts opts;
+
+	machine_opts(&opts, guest);
+	opts.vcpu_exit = answer;
+	opts.vcpu_exit_opaque = a;
+	ck_assert_ok(vcore_machine_new(&opts, &a->machine));
+	return a->machine;
+}
+
+START_TEST(test_exit_that_the_embedder_answers_runs_on)
+{
+	struct machine_guest guest = { MACHINE_GUEST(insn_off) };
+	struct answers a = { .rc = { 1 } };
+	struct vcore_machine *m = new_with_answers(&guest, &a);
+
+	/* It gets to the instructions behind, which switch it off. */
+	ck_assert_int_eq(vcore_machine_run(m), 0);
+	ck_assert_uint_eq(a.asked, 1);
+	ck_assert_uint_eq(a.exit.kind, VCORE_EXIT_INTERNAL_ERROR);
+	vcore_machine_unref(m);
+}
+END_TEST
+
+START_TEST(test_exit_that_the_embedder_does_not_know_is_an_event)
+{
+	struct machine_guest guest = { MACHINE_GUEST(insn_off) };
+	struct answers a = { .rc = { 0, -EPERM } };
+	struct vcore_machine *m = new_with_answers(&guest, &a);
+	struct vcore_event event;
+
+	ck_assert_ok(vcore_machine_start(m));
+	event = take_event(m, VCORE_EVENT_VCPU_ERROR);
+	ck_assert_ptr_nonnull(strstr(event.text, "KVM internal error"));
+	ck_assert_uint_eq(a.asked, 1);
+	ck_assert_int_eq(vcore_machine_state(m), VCORE_MACHINE_OFF);
+	vcore_machine_unref(m);
+	/* It may say itself what is wrong. */
+	m = new_with_answers(&guest, &a);
+	ck_assert_error(vcore_machine_run(m), -EIO,
+			"vcore_machine_run: vcpu0: not today");
+	ck_assert_uint_eq(a.asked, 2);
+	vcore_machine_unref(m);
+}
+END_TEST
+
+START_TEST(test_triple_fault_is_not_the_embedders)
+{
+	struct machine_guest guest = { MACHINE_GUEST(fault) };
+	struct answers a = { .rc = { 1 } };
+	struct vcore_machine *m = new_with_answers(&guest, &a);
+
+	ck_assert_ok(vcore_machine_start(m));
+	take_event(m, VCORE_EVENT_SHUTDOWN);
+	ck_assert_uint_eq(a.asked, 0);
+	vcore_machine_unref(m);
+}
+END_TEST
+
 START_TEST(test_panic_is_an_event_and_the_guest_runs_on)
 {
 	static const uint16_t panics[] = { POKE_PANIC, 1, POKE_SLEEP, POKE_S5,
@@ -300,6 +392,10 @@ main(void)
 		       test_internal_error_is_an_event_with_instruction_bytes);
 	tcase_add_test(tc, test_internal_error_makes_run_return_eio);
 	tcase_add_test(tc, test_reset_after_an_internal_error_forgets_it);
+	tcase_add_test(tc, test_exit_that_the_embedder_answers_runs_on);
+	tcase_add_test(tc,
+		       test_exit_that_the_embedder_does_not_know_is_an_event);
+	tcase_add_test(tc, test_triple_fault_is_not_the_embedders);
 	tcase_add_test(tc, test_panic_is_an_event_and_the_guest_runs_on);
 	tcase_add_test(tc, test_ports_that_nobody_answers_are_counted);
 	tcase_add_test(tc, test_addresses_that_nobody_answers_are_counted);

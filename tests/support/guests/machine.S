@@ -3,6 +3,7 @@
  * Freestanding guests for whole machines; see machine.h beside this. 32 bit
  * flat at GUEST_CODE unless said otherwise.
  */
+#include "guests.h"
 #include "machine.h"
 
 #define START(name) \
@@ -38,6 +39,17 @@ START(count)
 1:	incl	GUEST_DATA
 	jmp	1b
 END(count)
+
+/* What KVM can't emulate, in three bytes; then power-off. */
+START(insn_off)
+	movl	$GUEST_MMIO, %ebx
+	addps	(%ebx), %xmm0
+	movl	$POKE_SLEEP, %edx
+	movb	$POKE_S5, %al
+	outb	%al, %dx
+1:	hlt
+	jmp	1b
+END(insn_off)
 
 START(smp_all)
 	movl	$(APIC + 0xf0), %edi

@@ -25,6 +25,7 @@
 	extern const uint8_t guest_##name[], guest_##name##_end[]
 
 GUEST(pokes);	/* the list at GUEST_POKES; hlt */
+GUEST(insn_off);	/* an instruction KVM does not know; power-off */
 GUEST(count);	/* increments GUEST_DATA for ever */
 GUEST(smp_all);	/* INIT, SIPI to all; waits until GUEST_DATA is the number at
 		   GUEST_POKES; 'S' to the serial port; power-off */
