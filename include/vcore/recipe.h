@@ -70,7 +70,8 @@ vcore_recipe_get(struct vcore_recipe *recipe, const char *key);
  * @param[in,out] value   The number; unchanged if the recipe has none.
  *
  * @return 1 if the recipe has it, 0 if not, or a negative errno value:
- * @retval -EINVAL  Not a number, or above @p max; the text names the key.
+ * @retval -EINVAL  A pointer is NULL; not a number, or above @p max: the text
+ *                  names the key.
  *
  * @thread Control.
  * @since  0.1

@@ -153,6 +153,9 @@ vcore_recipe_number(struct vcore_recipe *recipe, const char *key, uint64_t max,
 	int shift = -1, base;
 	char *end;
 
+	if (recipe == NULL || key == NULL || value == NULL)
+		return vcore__err(NULL, -EINVAL,
+				  "vcore_recipe_number: a pointer is NULL");
 	if (text == NULL)
 		return 0;
 	errno = 0;

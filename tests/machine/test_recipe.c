@@ -133,7 +133,15 @@ END_TEST
 
 START_TEST(test_recipe_null_returns_einval)
 {
+	struct vcore_recipe *r = parse("x,n=1");
+	uint64_t n = 7;
+
 	assert_refused(NULL);
+	ck_assert_int_eq(vcore_recipe_number(NULL, "n", 9, &n), -EINVAL);
+	ck_assert_int_eq(vcore_recipe_number(r, NULL, 9, &n), -EINVAL);
+	ck_assert_int_eq(vcore_recipe_number(r, "n", 9, NULL), -EINVAL);
+	ck_assert_uint_eq(n, 7);
+	free(r);
 }
 END_TEST
 
