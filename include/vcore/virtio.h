@@ -422,7 +422,7 @@ vcore_virtio_events(struct vcore_virtio *virtio);
  *
  * @param[in] virtio  The device.
  *
- * @return Text; valid as long as the device lives.
+ * @return Text; valid as long as the device lives. NULL has none: "".
  *
  * @owns   The device.
  * @thread Any thread.
