@@ -399,7 +399,6 @@ main(void)
 	Suite *suite = suite_create("devices/block_hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, support_timeout(120));
 	tcase_add_loop_test(
 		t, test_hostile_header_changed_as_soon_as_it_was_read, 0,
 		(int)VCORE__ARRAY_SIZE(evil_headers));

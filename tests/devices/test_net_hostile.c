@@ -311,7 +311,6 @@ main(void)
 	Suite *s = suite_create("devices/net_hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, support_timeout(60));
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_loop_test(
 		t, test_hostile_header_changed_as_soon_as_it_was_read, 0, 4);

@@ -239,7 +239,6 @@ main(void)
 	Suite *s = suite_create("platform/hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_hostile_every_port_with_every_width);
 	tcase_add_test(t, test_hostile_strings_at_every_chip);

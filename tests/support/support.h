@@ -122,13 +122,6 @@ support_rounds(uint32_t plain, uint32_t soak)
 	return getenv("VCORE_SOAK") ? soak : plain;
 }
 
-/* The seconds of a case that says how many; in a soak, more than enough. */
-static inline double
-support_timeout(double plain)
-{
-	return getenv("VCORE_SOAK") ? 7200 : plain;
-}
-
 /*
  * Check is not instrumented: what it hands to libc looks to MSan as if nobody
  * had written it. A thread that asserts, other than the test's own, calls this

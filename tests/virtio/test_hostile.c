@@ -553,7 +553,6 @@ main(void)
 	Suite *suite = suite_create("virtio/hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, 90);
 	add_ring_tests(t);
 	tcase_add_test(t, test_hostile_feature_selectors_out_of_range);
 	tcase_add_test(t, test_hostile_bar_sized_with_requests_in_flight);

@@ -388,7 +388,6 @@ main(void)
 	Suite *suite = suite_create("virtio/race");
 	TCase *t = tcase_create("race");
 
-	tcase_set_timeout(t, support_timeout(60));
 	tcase_add_loop_test(t, test_race_reset_storm_against_kicks, 0, 2);
 	tcase_add_loop_test(t, test_race_pauses_against_kicks_and_resets, 0, 2);
 	tcase_add_test(t, test_race_moved_bar_against_accesses);
