@@ -28,12 +28,14 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
-# One test program; a mutant may loop for ever, which counts as noticed.
-TIMEOUT = 90
+# A mutant may loop for ever, which counts as noticed: after so many seconds,
+# and so many times those that the unchanged test takes.
+PATIENCE = 10, 5
 
 
 class Broken(Exception):
@@ -73,6 +75,7 @@ class Build:
         with open(path, encoding="utf-8") as f:
             commands = json.load(f)
         self.compile = {os.path.relpath(c["file"], ROOT): c for c in commands}
+        self.limit = {}
 
     def run(self, args):
         done = subprocess.run(args, cwd=self.dir, text=True,
@@ -102,13 +105,27 @@ class Build:
         self.run(args + ["-Wno-error", "-w"])
         return old, new
 
-    def link(self, test, old, new, work):
+    def link_command(self, test):
         out = subprocess.run(["ninja", "-t", "commands", test], cwd=self.dir,
                              stdout=subprocess.PIPE, text=True, check=False)
         if out.returncode:
             raise Broken(f"no test program {test}")
         line = out.stdout.strip().splitlines()[-1]
-        args = shlex.split(line.removeprefix(": && ").removesuffix(" && :"))
+        return shlex.split(line.removeprefix(": && ").removesuffix(" && :"))
+
+    def time(self, test):
+        """The unchanged test has to pass."""
+        args = self.link_command(test)
+        program = os.path.join(self.dir, args[args.index("-o") + 1])
+        begun = time.monotonic()
+        how = notices(program, 600)
+        if how is not None:
+            raise Broken(f"{test}, unchanged: {how}")
+        self.limit[test] = PATIENCE[0] + \
+            PATIENCE[1] * (time.monotonic() - begun)
+
+    def link(self, test, old, new, work):
+        args = self.link_command(test)
         if old not in args:
             raise Broken(f"{test} is not linked with {old}")
         args[args.index(old)] = new
@@ -128,9 +145,9 @@ def kill_session(leader):
             pass
 
 
-def notices(program):
+def notices(program, limit):
     """How the test failed, or None."""
-    env = dict(os.environ, CK_DEFAULT_TIMEOUT="10")
+    env = dict(os.environ, CK_DEFAULT_TIMEOUT=str(int(limit)))
     try:
         with subprocess.Popen([program], cwd=ROOT, env=env, text=True,
                               stdin=subprocess.DEVNULL,
@@ -138,7 +155,7 @@ def notices(program):
                               stderr=subprocess.STDOUT,
                               start_new_session=True) as p:
             try:
-                out, _ = p.communicate(timeout=TIMEOUT)
+                out, _ = p.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
                 kill_session(p.pid)
                 return "does not end"
@@ -160,7 +177,8 @@ def try_mutant(build, name, mutant):
             old, new = build.compile_mutant(mutant, work)
             for test in mutant["tests"].split():
                 test = "test_" + test
-                how = notices(build.link(test, old, new, work))
+                how = notices(build.link(test, old, new, work),
+                              build.limit[test])
                 if how is not None:
                     return True, f"{name}: {test}: {how}"
         except (Broken, KeyError) as e:
@@ -197,7 +215,10 @@ def main():
         mutants = {n: mutants[n] for n in names}
     build = Build(options.build)
     noticed = 0
+    tests = sorted({"test_" + t for m in mutants.values()
+                    for t in m["tests"].split()})
     with ThreadPoolExecutor(options.j) as pool:
+        list(pool.map(build.time, tests))
         jobs = [pool.submit(try_mutant, build, n, m)
                 for n, m in mutants.items()]
         for job in jobs:
