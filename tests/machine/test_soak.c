@@ -20,12 +20,6 @@ struct held {
 	int fds, threads;
 };
 
-static uint32_t
-times(uint32_t plain, uint32_t soak)
-{
-	return getenv("VCORE_SOAK") != NULL ? soak : plain;
-}
-
 static struct held
 held(void)
 {
@@ -111,7 +105,7 @@ round_trip(uint32_t n)
 
 START_TEST(test_rounds_leave_everything_flat)
 {
-	uint32_t rounds = times(40, 500);
+	uint32_t rounds = support_rounds(40, 500);
 	long kib = 0, now;
 	struct held was;
 
@@ -171,7 +165,7 @@ START_TEST(test_reboots_leave_everything_flat)
 	again.guest = (struct machine_guest){ MACHINE_GUEST(pokes),
 					      .pokes = resets,
 					      .pokes_again = resets };
-	again.wanted = times(20, 100);
+	again.wanted = support_rounds(20, 100);
 	machine_opts(&opts, NULL);
 	opts.cpus = 2;
 	opts.irqchip = (uint32_t)_i;
