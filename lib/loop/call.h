@@ -23,6 +23,15 @@ vcore__loop_post(struct vcore_loop *loop, struct vcore__call *c);
 void
 vcore__pool_post(struct vcore_pool *pool, struct vcore__call *c);
 
+/*
+ * control: one dispatch, without waiting, of a loop that nobody may be running
+ * just now. Its owner does not notice: a dispatch of his that begins meanwhile
+ * waits for this one. -EBUSY: somebody is in; -EDEADLK: in its callback;
+ * otherwise as vcore_loop_dispatch().
+ */
+int
+vcore__loop_help(struct vcore_loop *loop);
+
 /* The loop whose callback this thread is in (the innermost), or NULL. */
 struct vcore_loop *
 vcore__loop_current(void);

@@ -22,9 +22,13 @@
  */
 #define VCORE__LOOP_ENDING (1u << 30)
 
+/* Whose dispatch it is: its owner's, or that of somebody who helps out. */
+#define VCORE__LOOP_OWNED  1u
+#define VCORE__LOOP_HELPED 2u
+
 struct vcore_loop {
 	_Atomic uint32_t refs;		/* handles, sources, a dispatch */
-	_Atomic uint32_t busy;		/* a thread is in dispatch */
+	_Atomic uint32_t busy;		/* VCORE__LOOP_*: a thread dispatches */
 	_Atomic uint32_t quit;
 	int epfd;
 	int wakefd;			/* eventfd: posted calls, quit */

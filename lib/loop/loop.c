@@ -15,6 +15,7 @@
  */
 #include <vcore/loop.h>
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -280,15 +281,42 @@ dispatch(struct vcore_loop *loop, int timeout_ms)
 static int
 dispatch_as_owner(struct vcore_loop *loop, int timeout_ms)
 {
+	uint32_t seen = 0;
 	int rc;
 
-	if (atomic_exchange(&loop->busy, 1))
-		return vcore__err(loop->log, -EBUSY,
-				  "vcore_loop_dispatch: another thread is in");
+	/* Who helps out does not wait, and the owner was not to know of him. */
+	while (!atomic_compare_exchange_strong(&loop->busy, &seen,
+					       VCORE__LOOP_OWNED)) {
+		if (seen != VCORE__LOOP_HELPED)
+			return vcore__err(loop->log, -EBUSY,
+					  "vcore_loop_dispatch: another thread is in");
+		seen = 0;
+		sched_yield();
+	}
 	enter(loop);
 	rc = dispatch(loop, timeout_ms);
 	leave(loop);
 	atomic_store(&loop->busy, 0);
+	return rc;
+}
+
+int
+vcore__loop_help(struct vcore_loop *loop)
+{
+	uint32_t seen = 0;
+	int rc;
+
+	if (vcore_loop_is_owner(loop))
+		return -EDEADLK;
+	if (!atomic_compare_exchange_strong(&loop->busy, &seen,
+					    VCORE__LOOP_HELPED))
+		return -EBUSY;
+	vcore_loop_ref(loop);
+	enter(loop);
+	rc = dispatch(loop, 0);
+	leave(loop);
+	atomic_store(&loop->busy, 0);
+	vcore_loop_unref(loop);
 	return rc;
 }
 

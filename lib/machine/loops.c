@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/base.h"
+#include "loop/call.h"
 
 /* A dispatch runs 64 calls; a machine has at most 64 devices. */
 #define DRAIN_TURNS 16u
@@ -93,6 +94,6 @@ vcore__machine_loops_drain(struct vcore_machine *m)
 	for (uint32_t i = 0; m->loops != NULL && i < m->loop_count; i++)
 		for (uint32_t turn = 0; turn < DRAIN_TURNS; turn++)
 			if (m->loops[i].loop == NULL ||
-			    vcore_loop_dispatch(m->loops[i].loop, 0) <= 0)
+			    vcore__loop_help(m->loops[i].loop) <= 0)
 				break;
 }

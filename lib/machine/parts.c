@@ -31,7 +31,7 @@ wait_stop(struct vcore_machine *m, struct vcore__waiter *stop,
 	if (m->opts.loop == NULL)
 		return vcore__waiter_wait(stop, deadline);
 	do {
-		(void)vcore_loop_dispatch(m->opts.loop, 0);
+		(void)vcore__loop_help(m->opts.loop);
 		now = vcore__now_ns();
 		rc = vcore__waiter_wait(stop, now + TURN_NS);
 	} while (rc == -ETIMEDOUT && now < deadline);

@@ -55,7 +55,7 @@ rc=0
 expect 'wrong usage' 2 "$rc"
 
 rc=0
-VCORE_RIG=zzz "$lab" where >"$work/out" 2>"$work/err" || rc=$?
+VCORE_RIG=zzz "$lab" where >/dev/null 2>"$work/err" || rc=$?
 expect 'an unknown rig' 2 "$rc"
 expect 'says so' 1 "$(grep -c "VCORE_RIG is lab or direct, not 'zzz'" \
 	"$work/err")"

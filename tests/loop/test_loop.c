@@ -259,6 +259,44 @@ START_TEST(test_loop_inside_a_loop)
 }
 END_TEST
 
+static _Atomic int owner_came;
+
+static void *
+dispatch_as_its_owner(void *arg)
+{
+	(void)arg;
+	atomic_store(&owner_came, 1);
+	ck_assert_int_ge(vcore_loop_dispatch(loop, 0), 0);
+	atomic_store(&owner_came, 2);
+	return NULL;
+}
+
+/* In the callback of one who helps out: another helper, and the owner. */
+static void
+while_helping(void *opaque)
+{
+	ck_assert_int_eq(vcore__loop_help(loop), -EDEADLK);
+	ck_assert_int_eq(pthread_create(opaque, NULL, dispatch_as_its_owner,
+					NULL), 0);
+	while (!atomic_load(&owner_came))
+		sched_yield();
+	for (int i = 0; i < 1000; i++)
+		sched_yield();
+	ck_assert_int_eq(atomic_load(&owner_came), 1);
+}
+
+START_TEST(test_owner_waits_for_who_helps_out)
+{
+	pthread_t thread;
+
+	ck_assert_ok(vcore_loop_call(loop, while_helping, &thread));
+	ck_assert_int_eq(vcore__loop_help(loop), 1);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(atomic_load(&owner_came), 2);
+	ck_assert_int_eq(vcore__loop_help(loop), 0);
+}
+END_TEST
+
 static void *
 dispatch_elsewhere(void *arg)
 {
@@ -266,6 +304,7 @@ dispatch_elsewhere(void *arg)
 	ck_assert_error(vcore_loop_dispatch(loop, 0), -EBUSY,
 			"vcore_loop_dispatch:");
 	ck_assert_error(vcore_loop_run(loop), -EBUSY, "vcore_loop_dispatch:");
+	ck_assert_int_eq(vcore__loop_help(loop), -EBUSY);
 	return NULL;
 }
 
@@ -513,6 +552,7 @@ main(void)
 	tcase_set_timeout(t, 50);
 	tcase_add_test(t, test_new_bad_options_return_the_documented_errors);
 	tcase_add_test(t, test_new_with_each_step_failing_leaks_nothing);
+	tcase_add_test(t, test_owner_waits_for_who_helps_out);
 	tcase_add_test(t, test_null_handles);
 	tcase_add_test(t, test_dispatch_bad_timeout_returns_einval);
 	tcase_add_test(t, test_idle_loop_does_nothing_and_is_not_readable);
