@@ -206,13 +206,13 @@ vcore__pool_post(struct vcore_pool *pool, struct vcore__call *c)
 	pthread_mutex_lock(&pool->lock);
 	*pool->end = c;
 	pool->end = &c->next;
-	pthread_mutex_unlock(&pool->lock);
 	/*
-	 * Behind the lock, which the worker would wait for at once. The pool is
-	 * still there: by the caller's reference, or because this is a call of
-	 * the pool, which outlives all of those.
+	 * With the lock held, though the worker will wait for it: the caller's
+	 * reference may be the call's to drop, and once the lock is free a
+	 * worker may have taken the call, and the pool be gone.
 	 */
 	pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 struct boxed_call {
