@@ -319,6 +319,8 @@ struct vcore_disk_file_opts {
 
 /**
  * A disk on a raw file or block device, by plain system calls on a pool.
+ * Small reads and writes of a file in memory (tmpfs) are made in
+ * vcore_disk_commit(), which may wait for a page as any access to memory may.
  *
  * The format is never probed: byte n of the file is byte n of the disk. The
  * capacity is the size at this moment, rounded down to whole blocks; reading
