@@ -15,10 +15,13 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
+#include <termios.h>
 
 static _Thread_local uint32_t failing;
 static _Thread_local unsigned int left;
@@ -165,6 +168,13 @@ WRAP(FAIL_MORE, ENOTTY, ENOTTY, int, ptsname_r, (int fd, char *s, size_t n),
      (fd, s, n))
 WRAP(FAIL_MORE, EBUSY, -1, int, dup3, (int a, int b, int f), (a, b, f))
 WRAP(FAIL_MORE, EIO, -1, int, msync, (void *p, size_t n, int f), (p, n, f))
+WRAP(FAIL_MORE, EIO, -1, int, tcgetattr, (int fd, struct termios *t), (fd, t))
+WRAP(FAIL_MORE, EIO, -1, int, tcsetattr,
+     (int fd, int when, const struct termios *t), (fd, when, t))
+WRAP(FAIL_MORE, EIO, -1, ssize_t, preadv,
+     (int fd, const struct iovec *iov, int n, off_t off), (fd, iov, n, off))
+WRAP(FAIL_MORE, EAGAIN, -1, ssize_t, getrandom,
+     (void *p, size_t n, unsigned int f), (p, n, f))
 WRAP(FAIL_MORE, EMFILE, NULL, FILE *, fopen, (const char *p, const char *m),
      (p, m))
 
