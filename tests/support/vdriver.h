@@ -189,7 +189,7 @@ vdriver_kick(struct vdriver_queue *q);
 /* true: a used entry was taken */
 bool
 vdriver_used(struct vdriver_queue *q, uint32_t *id, uint32_t *len);
-/* Turns the loop until there is one; false after 10 s. */
+/* Turns the loop until there is one; false after a minute. */
 bool
 vdriver_wait(struct vdriver_queue *q, uint32_t *id, uint32_t *len);
 

@@ -9,7 +9,7 @@
 
 #include "base/base.h"
 
-#define WAIT_NS 10000000000ull
+#define WAIT_NS 60000000000ull
 
 static void *
 at(struct vdriver_queue *q, uint64_t gpa)
