@@ -14,7 +14,8 @@ TEST_PACKAGES='g++=c++ clang=clang check=/usr/include/check.h python3=python3
 	abigail-tools=abidiff acpica-tools=iasl doxygen=doxygen
 	shellcheck=shellcheck binutils=nm util-linux=setpriv
 	nbdkit=nbdkit libnbd-bin=nbdfuse fuse3=fusermount3
-	cppcheck=cppcheck clang-tidy=clang-tidy valgrind=valgrind'
+	cppcheck=cppcheck clang-tidy=clang-tidy valgrind=valgrind
+	spin=spin'
 
 # build_jobs: how many compilers at once.
 build_jobs() {
