@@ -26,16 +26,30 @@ struct vcore__chip_state {
 	bool has_pit;
 };
 
-/* AMD's real mode needs no help, and telling KVM costs time. */
+#define VENDOR_UNKNOWN 0
+#define VENDOR_AMD     1
+#define VENDOR_OTHER   2
+
+/*
+ * AMD's real mode needs no help, and telling KVM costs time. So does CPUID
+ * where this host is a guest itself, 4 us each: it is asked once.
+ */
 static bool
 cpu_is_amd(void)
 {
+	static _Atomic int vendor = VENDOR_UNKNOWN;
 	unsigned int max, b = 0, c, d;
+	int v = atomic_load_explicit(&vendor, memory_order_relaxed);
 
-	if (!__get_cpuid(0, &max, &b, &c, &d))
-		return false;
+	if (v != VENDOR_UNKNOWN)
+		return v == VENDOR_AMD;
+	v = VENDOR_OTHER;
 	/* "Auth"enticAMD, "Hygo"nGenuine */
-	return b == 0x68747541 || b == 0x6f677948;
+	if (__get_cpuid(0, &max, &b, &c, &d) &&
+	    (b == 0x68747541 || b == 0x6f677948))
+		v = VENDOR_AMD;
+	atomic_store_explicit(&vendor, v, memory_order_relaxed);
+	return v == VENDOR_AMD;
 }
 
 int
