@@ -27,6 +27,7 @@
 #define ROUNDS  1000u
 #define THREADS 2u
 #define MANY    1000u
+#define PAGE    4096u
 
 static struct vcore_host *host;
 static int kvm;			/* its descriptor */
@@ -44,7 +45,7 @@ struct ours {
 
 /* Without it. */
 struct bare {
-	uint8_t *ram;
+	uint8_t *guard, *ram;
 	int vm, vcpu;
 	struct kvm_run *run;
 };
@@ -121,9 +122,13 @@ bare_new(struct bare *b)
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
 
-	b->ram = mmap(NULL, GUEST_MEMORY, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	bench_need(b->ram != MAP_FAILED, "mmap");
+	/* Between pages that nobody may touch, as the library's. */
+	b->guard = mmap(NULL, GUEST_MEMORY + 3 * PAGE, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	bench_need(b->guard != MAP_FAILED, "mmap");
+	b->ram = b->guard + PAGE;
+	bench_need(mprotect(b->ram, GUEST_MEMORY, PROT_READ | PROT_WRITE) == 0,
+		   "mprotect");
 	guest_fill(b->ram, 0);
 	b->vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	slot.userspace_addr = (uintptr_t)b->ram;
@@ -153,7 +158,7 @@ bare_free(struct bare *b)
 	munmap(b->run, run_len);
 	close(b->vcpu);
 	close(b->vm);
-	munmap(b->ram, GUEST_MEMORY);
+	munmap(b->guard, GUEST_MEMORY + 3 * PAGE);
 }
 
 /* Microseconds to the first instruction. */
