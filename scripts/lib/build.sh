@@ -15,7 +15,7 @@ TEST_PACKAGES='g++=c++ clang=clang check=/usr/include/check.h python3=python3
 	shellcheck=shellcheck binutils=nm util-linux=setpriv
 	nbdkit=nbdkit libnbd-bin=nbdfuse fuse3=fusermount3
 	cppcheck=cppcheck clang-tidy=clang-tidy valgrind=valgrind
-	spin=spin'
+	spin=spin gcovr=gcovr'
 
 # build_jobs: how many compilers at once.
 build_jobs() {
