@@ -2,6 +2,7 @@
 /* Entry: registers, segment descriptors and page tables. */
 #include "boot/arch/x86_64/x86.h"
 
+#include "base/base.h"
 #include "boot/common.h"
 
 static void
@@ -90,6 +91,55 @@ START_TEST(test_page_tables_map_4_gib_at_their_place)
 }
 END_TEST
 
+static int
+entry_long(struct vcore__boot *b)
+{
+	return vcore__entry_long(b, MIB);
+}
+
+static int
+entry_protected(struct vcore__boot *b)
+{
+	return vcore__entry_protected(b, MIB);
+}
+
+static int
+params(struct vcore__boot *b)
+{
+	return vcore__params_write(b, NULL);
+}
+
+/* What stands in low memory, and the pages from 0 that it needs. */
+static const struct {
+	int (*write)(struct vcore__boot *b);
+	uint64_t pages;
+} writers[] = {
+	{ entry_protected, 1 },				/* GDT */
+	{ entry_long, (X86_TABLES >> 12) + 6 },
+	{ params, (X86_CMDLINE >> 12) + 1 },
+	{ vcore__pvh_write, (X86_CMDLINE >> 12) + 1 },
+};
+
+/* The map was good when the boot began, and is changed by another thread. */
+START_TEST(test_boot_data_where_memory_went_away_are_enospc)
+{
+	struct vcore__boot b = { .memory = memory, .cmdline = "" };
+	uint64_t n;
+
+	ck_assert_ok(vcore_memory_remove(memory, 0));
+	for (n = 0; n < writers[_i].pages; n++) {
+		if (n)
+			add_ram(0, n * PAGE, 0);
+		ck_assert_error(writers[_i].write(&b), -ENOSPC,
+				"vcore_boot_linux: boot data: ");
+		if (n)
+			ck_assert_ok(vcore_memory_remove(memory, 0));
+	}
+	add_ram(0, n * PAGE, 0);
+	ck_assert_ok(writers[_i].write(&b));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -101,6 +151,9 @@ main(void)
 	tcase_add_test(tc, test_protected_mode_registers);
 	tcase_add_test(tc, test_gdt_says_what_the_registers_say);
 	tcase_add_test(tc, test_page_tables_map_4_gib_at_their_place);
+	tcase_add_loop_test(
+		tc, test_boot_data_where_memory_went_away_are_enospc, 0,
+		(int)VCORE__ARRAY_SIZE(writers));
 	suite_add_tcase(s, tc);
 	return support_run(s);
 }
