@@ -334,6 +334,61 @@ START_TEST(test_input_flood_stays_in_the_stream)
 }
 END_TEST
 
+/* All descriptors of the queue are chains of one byte. */
+START_TEST(test_as_many_chains_as_fit_are_served_in_turn)
+{
+	uint8_t bytes[100];
+	uint64_t at[64];
+
+	for (uint32_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)i;
+	single();
+	for (uint32_t i = 0; i < 64; i++)
+		at[i] = add_in(rx(0), 1);
+	kick(rx(0));
+	fake_stream_put(&streams[0], bytes, sizeof(bytes));
+	vdriver_run(&env);
+	ck_assert_uint_eq(streams[0].in_at, 64);
+	for (uint32_t i = 0; i < 64; i++) {
+		ck_assert(vdriver_used(rx(0), NULL, NULL));
+		ck_assert_uint_eq(*(uint8_t *)vdriver_ram(&env, at[i]), i);
+	}
+	for (uint32_t i = 0; i < 64; i++)
+		add_out(tx(0), &bytes[i], 1);
+	kick(tx(0));
+	ck_assert_uint_eq(streams[0].out_len, 64);
+	ck_assert_int_eq(memcmp(streams[0].out, bytes, 64), 0);
+}
+END_TEST
+
+/* More in one chain than is copied at once, and more than a turn takes. */
+START_TEST(test_large_input_yields_and_is_complete)
+{
+	static uint8_t bytes[200000];
+	uint64_t at[64], got = 0;
+	uint32_t used;
+
+	for (uint32_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 256);
+	single();
+	for (uint32_t i = 0; i < 64; i++)
+		at[i] = add_in(rx(0), 8192);
+	kick(rx(0));
+	fake_stream_put(&streams[0], bytes, sizeof(bytes));
+	vdriver_run(&env);
+	ck_assert_uint_eq(streams[0].in_at, sizeof(bytes));
+	for (uint32_t i = 0; vdriver_used(rx(0), NULL, &used); i++) {
+		ck_assert_uint_le(used, 4096);
+		ck_assert_int_eq(memcmp(vdriver_ram(&env, at[i]), bytes + got,
+					used), 0);
+		got += used;
+	}
+	ck_assert_uint_eq(got, sizeof(bytes));
+	/* Several turns, so that others have theirs. */
+	ck_assert_uint_ge(streams[0].calls, 3);
+}
+END_TEST
+
 START_TEST(test_input_end_is_no_end_of_output)
 {
 	single();
@@ -834,6 +889,8 @@ main(void)
 	tcase_add_test(t, test_single_console_has_two_queues_and_no_multiport);
 	tcase_add_test(t, test_single_console_passes_bytes_both_ways);
 	tcase_add_test(t, test_input_flood_stays_in_the_stream);
+	tcase_add_test(t, test_as_many_chains_as_fit_are_served_in_turn);
+	tcase_add_test(t, test_large_input_yields_and_is_complete);
 	tcase_add_test(t, test_input_end_is_no_end_of_output);
 	tcase_add_test(t, test_input_chain_without_room_needs_reset);
 	tcase_add_test(
