@@ -110,7 +110,7 @@ function(vcore_test_properties test layer rig timeout)
 		LABELS "${rig};${layer};${ARGN}"
 		TIMEOUT ${timeout}
 		SKIP_RETURN_CODE 77
-		ENVIRONMENT "${soak}UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=second_deadlock_stack=1;CK_DEFAULT_TIMEOUT=${case_timeout}")
+		ENVIRONMENT "${soak}UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp;CK_DEFAULT_TIMEOUT=${case_timeout}")
 endfunction()
 
 # "support/x.h", and what tests of several layers share: "memory/common.h".

@@ -177,6 +177,17 @@ fake_disk_fini(struct fake_disk *f)
 }
 
 uint32_t
+fake_disk_held(struct fake_disk *f)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->held_count;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+uint32_t
 fake_disk_release(struct fake_disk *f, uint32_t n)
 {
 	struct vcore_disk_request *out[FAKE_DISK_KEPT];

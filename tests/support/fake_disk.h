@@ -45,6 +45,9 @@ fake_disk_init(struct fake_disk *f, uint64_t capacity);
 /* Drops the test's reference; checks that no other is left. */
 void
 fake_disk_fini(struct fake_disk *f);
+/* How many requests are held now. */
+uint32_t
+fake_disk_held(struct fake_disk *f);
 /* Do and complete the n oldest held requests; how many there were. */
 uint32_t
 fake_disk_release(struct fake_disk *f, uint32_t n);
