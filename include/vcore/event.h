@@ -13,9 +13,10 @@
  * Read it like this, from any event loop or thread:
  *
  * @code
+ * struct pollfd fd = { .fd = vcore_events_fd(events), .events = POLLIN };
  * struct vcore_event event;
  *
- * poll on vcore_events_fd(events) for reading, then
+ * poll(&fd, 1, -1);
  * VCORE_INIT(&event);
  * while (vcore_events_next(events, &event) > 0)
  *         handle(&event);

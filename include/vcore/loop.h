@@ -8,14 +8,17 @@
  * embedder's threads runs it:
  *
  * @code
- * vcore_loop_run(loop);                 until vcore_loop_quit(loop)
+ * vcore_loop_run(loop);
  * @endcode
  *
- * or the embedder's own loop watches its descriptor and never blocks in it:
+ * which returns after vcore_loop_quit(); or the embedder's own loop watches its
+ * descriptor and never blocks in it:
  *
  * @code
- * poll on vcore_loop_fd(loop) for reading, then
- * vcore_loop_dispatch(loop, 0);
+ * struct pollfd fd = { .fd = vcore_loop_fd(loop), .events = POLLIN };
+ *
+ * if (poll(&fd, 1, -1) > 0)
+ *         vcore_loop_dispatch(loop, 0);
  * @endcode
  *
  * **Owner.** The thread that is in vcore_loop_run() or vcore_loop_dispatch() is
