@@ -42,6 +42,7 @@ struct runner {
 	pthread_t thread;
 	_Atomic uint32_t kicked;
 	_Atomic uint32_t inside;	/* in the guest: never while paused */
+	_Atomic uint32_t entered;	/* was ever there */
 	_Atomic uint32_t stop;
 	_Atomic uint32_t fast;		/* guests that come out by themselves */
 	int rc;
@@ -70,6 +71,7 @@ run_once(struct runner *r)
 			continue;
 		}
 		atomic_store(&r->inside, 1);
+		atomic_store(&r->entered, 1);
 		if (!atomic_load(&r->fast))
 			guest();
 		atomic_store(&r->inside, 0);
@@ -316,6 +318,8 @@ pause_excludes(uint32_t fast)
 	uint32_t i, kicks = 0;
 
 	start(&r, fast);
+	while (!atomic_load(&r.entered))
+		sched_yield();
 	for (i = 0; i < 2; i++) {
 		p[i].r = &r;
 		p[i].seen_inside = 0;
