@@ -163,11 +163,13 @@ run_here(struct file_queue *q)
 	}
 	q->here = false;
 	detached = q->detached;
-	last = --q->active == 0 && detached;
+	last = --q->active == 0;
 	pthread_mutex_unlock(&q->lock);
+	if (!detached)
+		return true;
 	if (last)
 		free_queue(q);
-	return !detached;
+	return false;
 }
 
 /* A runner to post, or NULL. Lock held. */
