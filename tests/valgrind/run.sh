@@ -21,8 +21,8 @@ check=(valgrind -q --error-exitcode=99 "--suppressions=$here/valgrind.supp"
 	--leak-check=full --show-leak-kinds=definite --fair-sched=yes
 	--errors-for-leak-kinds=definite
 	--vex-iropt-register-updates=allregs-at-mem-access)
-# Everything takes 20 to 50 times as long.
-export CK_DEFAULT_TIMEOUT=300
+# Everything takes 20 to 50 times as long, also what sets a time of its own.
+export CK_DEFAULT_TIMEOUT=30 CK_TIMEOUT_MULTIPLIER=20
 # The usual counts, also in a soak, where the slow ones come in addition.
 left_out=(soak slow)
 [ "${VCORE_SOAK:-}" != 1 ] || left_out=(soak)
