@@ -58,7 +58,7 @@ lab_make() {
 # lab_reset: forget the options of the last lab_run.
 lab_reset() {
 	lab_cpus=2 lab_mem=2048 lab_disk=1024 lab_timeout=1200 lab_net=0
-	lab_tty=0 lab_log='' lab_append=''
+	lab_tty=0 lab_log='' lab_append='' lab_thread=multi
 	lab_put=() lab_get_paths=() lab_qemu=()
 }
 
@@ -120,8 +120,6 @@ lab_qemu_run() {
 	# Where QEMU gets too little of a busy machine the kernel sees too few
 	# ticks while it tests the timer, and panics.
 	append+=" no_timer_check $lab_append"
-	# One thread for all processors: with one each, kvm_amd in QEMU 7.2 now
-	# and then stops the whole lab for good while its guests spin.
 	for disk in "$(lab_dir)/lab.img,snapshot=on" "$run/payload.img" \
 		"$run/result.img"; do
 		args+=(-drive "if=none,id=d$n,format=raw,cache=unsafe,file=$disk"
@@ -144,7 +142,7 @@ lab_qemu_run() {
 	TMPDIR=$run timeout --foreground -k 5 "$lab_timeout" \
 		qemu-system-x86_64 -nodefaults -no-user-config \
 		-display none -no-reboot -M q35 \
-		-accel tcg,thread=single,tb-size=512 -cpu max \
+		-accel tcg,thread=$lab_thread,tb-size=512 -cpu max \
 		-smp "$lab_cpus" -m "$lab_mem" \
 		-kernel "$(kernel_dir cloud-amd64)/vmlinuz" \
 		-initrd "$(lab_dir)/initrd" -append "$append" \
