@@ -142,7 +142,7 @@ lab_qemu_run() {
 	TMPDIR=$run timeout --foreground -k 5 "$lab_timeout" \
 		qemu-system-x86_64 -nodefaults -no-user-config \
 		-display none -no-reboot -M q35 \
-		-accel tcg,thread=$lab_thread,tb-size=512 -cpu max \
+		-accel "tcg,thread=$lab_thread,tb-size=512" -cpu max \
 		-smp "$lab_cpus" -m "$lab_mem" \
 		-kernel "$(kernel_dir cloud-amd64)/vmlinuz" \
 		-initrd "$(lab_dir)/initrd" -append "$append" \
