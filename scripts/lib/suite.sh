@@ -25,9 +25,6 @@ suite_in_lab() {
 	work=$(cache_tmp)
 	suite_list "$build" kvm >"$work/list"
 	lab_reset
-	# With a thread for each processor kvm_amd in QEMU 7.2 now and then stops
-	# the whole lab for good while guests spin, as many of these tests' do.
-	lab_thread=single
 	lab_timeout=5400
 	[ -z "${VCORE_SOAK:-}" ] || lab_timeout=36000
 	suite_put "$work/list"
