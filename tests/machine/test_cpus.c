@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a machine makes of its vCPUs' exits; several vCPUs. */
-#include <cpuid.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -378,19 +377,6 @@ START_TEST(test_vcpus_that_were_never_started_are_paused_and_stopped)
 }
 END_TEST
 
-/*
- * QEMU's TCG, the lab: there some later boot finds its other processors, which
- * the first one has started, at their first instruction for good.
- */
-static bool
-is_emulated(void)
-{
-	uint32_t eax, signature[3];
-
-	__cpuid(0x40000000, eax, signature[0], signature[1], signature[2]);
-	return memcmp(signature, "TCGTCGTCGTCG", 12) == 0;
-}
-
 int
 main(void)
 {
@@ -416,11 +402,7 @@ main(void)
 	tcase_add_test(tc, test_addresses_that_nobody_answers_are_counted);
 	tcase_add_test(tc, test_eight_vcpus_start_by_init_and_sipi);
 	tcase_add_test(tc, test_eight_vcpus_with_the_split_irqchip);
-	if (is_emulated())
-		printf("test_triple_fault_of_other_vcpus_boots_again: not on QEMU's emulated processor\n");
-	else
-		tcase_add_test(tc,
-			       test_triple_fault_of_other_vcpus_boots_again);
+	tcase_add_test(tc, test_triple_fault_of_other_vcpus_boots_again);
 	tcase_add_test(
 		tc, test_vcpus_that_were_never_started_are_paused_and_stopped);
 	suite_add_tcase(suite, tc);

@@ -264,6 +264,8 @@ registers(struct fake_kvm *f, unsigned long request, void *arg)
 		memcpy(arg, &f->sregs, sizeof(f->sregs));
 		return 0;
 	case KVM_SET_SREGS:
+		if (f->sregs.cr3 != ((const struct kvm_sregs *)arg)->cr3)
+			f->mmu_loads++;
 		memcpy(&f->sregs, arg, sizeof(f->sregs));
 		return 0;
 	case KVM_GET_MSR_INDEX_LIST:

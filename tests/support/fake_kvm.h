@@ -62,6 +62,7 @@ struct fake_kvm {
 	/* What the kernel holds. */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	uint32_t mmu_loads;		/* new CR3s: KVM sets the MMU up again */
 	struct kvm_msr_entry msr[FAKE_MSRS];
 	uint32_t msr_refused;		/* index + 1 of one that can't be had */
 	struct kvm_irq_routing_entry routes[128];

@@ -195,6 +195,17 @@ START_TEST(test_reset_restores_what_was_saved)
 }
 END_TEST
 
+/* A vCPU of kvm_amd has none after a triple fault with paging off. */
+START_TEST(test_reset_sets_the_mmu_up_again)
+{
+	uint32_t before = f.kvm.mmu_loads;
+
+	ck_assert_ok(vcore_vcpu_reset(f.vcpu));
+	ck_assert_uint_gt(f.kvm.mmu_loads, before);
+	ck_assert_uint_eq(f.kvm.sregs.cr3, 0);
+}
+END_TEST
+
 START_TEST(test_reset_passes_over_a_refused_msr)
 {
 	struct vcore_msr m = { .index = 0x277, .value = 7 };
@@ -284,6 +295,7 @@ main(void)
 	tcase_add_test(t, test_interrupt_needs_a_vm_without_irqchip);
 	tcase_add_test(t, test_mp_state);
 	tcase_add_test(t, test_reset_restores_what_was_saved);
+	tcase_add_test(t, test_reset_sets_the_mmu_up_again);
 	tcase_add_test(t, test_reset_passes_over_a_refused_msr);
 	tcase_add_test(t, test_reset_refused_by_kvm);
 	tcase_add_test(t, test_new_without_optional_state_works);

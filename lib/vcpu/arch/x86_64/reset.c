@@ -200,6 +200,7 @@ int
 vcore__vcpu_arch_reset(struct vcore_vcpu *v, const char *who)
 {
 	struct reset_state *s = v->loan->keep;
+	struct kvm_sregs other;
 	uint32_t done;
 	int rc = 0;
 
@@ -210,6 +211,14 @@ vcore__vcpu_arch_reset(struct vcore_vcpu *v, const char *who)
 	vcore__vcpu_complete(v);
 	/* Events first: what was being injected belongs to the old state. */
 	put(v, s->has & HAS_EVENTS, KVM_SET_VCPU_EVENTS, &s->events, &rc);
+	/*
+	 * A triple fault makes kvm_amd clear the whole VMCB, its nested_cr3
+	 * too, and nothing sets that again if paging was off: the vCPU would
+	 * have no memory, and fault for good. A new CR3 makes KVM do so.
+	 */
+	other = s->sregs;
+	other.cr3 ^= 0x1000;
+	put(v, true, KVM_SET_SREGS, &other, &rc);
 	put(v, true, KVM_SET_SREGS, &s->sregs, &rc);
 	put(v, true, KVM_SET_REGS, &s->regs, &rc);
 	put(v, s->has & HAS_DEBUG, KVM_SET_DEBUGREGS, &s->debug, &rc);
