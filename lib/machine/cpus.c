@@ -10,12 +10,30 @@
 #include "base/base.h"
 #include "base/wait.h"
 
+/* Has KVM as many as are wanted? */
+static int
+enough(const struct vcore_machine *m)
+{
+	struct vcore_vm_info info;
+	int rc;
+
+	VCORE_INIT(&info);
+	rc = vcore_vm_get_info(m->vm, &info);
+	if (rc == 0 && m->cpu_count > info.vcpu_max)
+		rc = vcore__err(m->opts.log, -EOPNOTSUPP,
+				"vcore_machine_new: %u vCPUs, KVM has %u at most (KVM_CAP_MAX_VCPUS or KVM_CAP_NR_VCPUS)",
+				m->cpu_count, info.vcpu_max);
+	return rc;
+}
+
 int
 vcore__machine_cpus_new(struct vcore_machine *m)
 {
 	struct vcore_cpuid *own = NULL, *cpuid = m->opts.cpuid;
-	int rc = 0;
+	int rc = enough(m);
 
+	if (rc < 0)
+		return rc;
 	m->cpus = calloc(m->cpu_count, sizeof(*m->cpus));
 	if (m->cpus == NULL)
 		return vcore__err(m->opts.log, -ENOMEM,

@@ -74,7 +74,7 @@ name_of(uint32_t cap)
 
 /* A machine with devices on both transports boots and goes off. */
 static int
-boot(uint32_t irqchip)
+boot(uint32_t irqchip, uint32_t cpus)
 {
 	struct machine_guest guest = { MACHINE_GUEST(pokes),
 				       .pokes = goes_off };
@@ -86,7 +86,7 @@ boot(uint32_t irqchip)
 	if (rc < 0)
 		return rc;
 	machine_opts(&opts, &guest);
-	opts.cpus = 2;
+	opts.cpus = cpus;
 	opts.host = host;
 	opts.irqchip = irqchip;
 	rc = vcore_machine_new(&opts, &m);
@@ -110,13 +110,13 @@ START_TEST(test_each_capability_hidden_is_done_without_or_named)
 	int fds, rc;
 
 	hidden = CAPS;
-	ck_assert_int_eq(boot(irqchip), 0);
+	ck_assert_int_eq(boot(irqchip, 2), 0);
 	memcpy(wanted, asked, sizeof(wanted));
 	fds = support_open_fds();
 	for (hidden = 0; hidden < CAPS; hidden++) {
 		if (!wanted[hidden])
 			continue;
-		rc = boot(irqchip);
+		rc = boot(irqchip, 2);
 		printf("irqchip %u without %s: %s\n", irqchip, name_of(hidden),
 		       rc == 0 ? "works" : vcore_error_text());
 		fflush(stdout);
@@ -135,6 +135,22 @@ START_TEST(test_each_capability_hidden_is_done_without_or_named)
 }
 END_TEST
 
+/* Without the one KVM has as many as the other says: one for each processor. */
+START_TEST(test_more_vcpus_than_kvm_has_names_the_capability)
+{
+	struct vcore_host *host = NULL;
+	uint32_t most;
+
+	hidden = KVM_CAP_MAX_VCPUS;
+	ck_assert_int_eq(open_host(&host), 0);
+	most = (uint32_t)vcore_host_capability(host, KVM_CAP_NR_VCPUS);
+	vcore_host_unref(host);
+	ck_assert_error(boot(VCORE_VM_IRQCHIP_KERNEL, most + 1), -EOPNOTSUPP,
+			"vcore_machine_new: ");
+	ck_assert_ptr_nonnull(strstr(vcore_error_text(), "KVM_CAP_MAX_VCPUS"));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -146,6 +162,7 @@ main(void)
 	tcase_add_loop_test(
 		tc, test_each_capability_hidden_is_done_without_or_named,
 		VCORE_VM_IRQCHIP_KERNEL, VCORE_VM_IRQCHIP_SPLIT + 1);
+	tcase_add_test(tc, test_more_vcpus_than_kvm_has_names_the_capability);
 	suite_add_tcase(suite, tc);
 	return machine_tests_run(suite);
 }
