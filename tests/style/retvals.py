@@ -4,25 +4,15 @@
 
 A pair (function, errno) of the headers' @retval lines counts as tested if one
 test case names both: between START_TEST and END_TEST, or in what these lines
-use of the same file (functions, tables, macros).
+use of the same file (functions, tables, macros). What WALK() names has had
+each of its allocations and descriptors refused: ENOMEM, EMFILE.
 
-tests/style/retvals.txt lists the pairs that have no test yet. The list only
-shrinks: a pair that is not in it fails, and so does a line without need.
-
-  retvals.py            check
-  retvals.py --list     print the pairs without a test, one a line
-  retvals.py --shrink   remove the lines of retvals.txt without need
 """
 import re
 import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
-LIST = Path(__file__).with_name("retvals.txt")
-HEAD = """\
-# SPDX-License-Identifier: BSD-3-Clause
-# Documented errors without a test; see retvals.py. This list only shrinks.
-"""
 
 
 def documented():
@@ -79,32 +69,19 @@ def test_cases(path):
 def untested():
     missing = documented()
     for path in sorted(TOP.glob("tests/*/*.c")):
+        walked = re.findall(r"\bWALK\((\w+)\)", path.read_text())
+        missing -= {(f, e) for f in walked for e in ("ENOMEM", "EMFILE")}
         for words in test_cases(path):
             missing -= {p for p in missing if p[0] in words and p[1] in words}
     return missing
 
 
 def main():
-    missing = {f"{name} -{error}" for name, error in untested()}
-    if sys.argv[1:] == ["--list"]:
-        print("\n".join(sorted(missing)))
-        return 0
-    listed = [line for line in LIST.read_text().splitlines()
-              if line and not line.startswith("#")]
-    needless = [line for line in listed if line not in missing]
-    if sys.argv[1:] == ["--shrink"]:
-        keep = sorted(set(listed) - set(needless))
-        LIST.write_text(HEAD + "".join(line + "\n" for line in keep))
-        print(f"{len(needless)} removed, {len(keep)} left")
-        return 0
-    for line in sorted(missing - set(listed)):
-        print(f"{line}: documented, and no test case names both")
-    for line in needless:
-        print(f"{line}: in retvals.txt, but tested or gone: "
-              "tests/style/retvals.py --shrink")
-    print(f"{len(documented())} documented errors, {len(missing)} untested, "
-          f"{len(listed)} excepted")
-    return bool(needless or missing - set(listed))
+    missing = sorted(untested())
+    for name, error in missing:
+        print(f"{name} -{error}: documented, and no test case names both")
+    print(f"{len(documented())} documented errors, {len(missing)} untested")
+    return bool(missing)
 
 
 if __name__ == "__main__":
