@@ -6,7 +6,6 @@ A pair (function, errno) of the headers' @retval lines counts as tested if one
 test case names both: between START_TEST and END_TEST, or in what these lines
 use of the same file (functions, tables, macros). What WALK() names has had
 each of its allocations and descriptors refused: ENOMEM, EMFILE.
-
 """
 import re
 import sys
