@@ -428,7 +428,6 @@ main(void)
 	Suite *suite = suite_create("backends/disk_file");
 	TCase *t = tcase_create("file");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_batches_through_the_pool_keep_every_byte);
 	tcase_add_test(t, test_file_in_memory_is_copied_by_the_loop);
 	tcase_add_test(t, test_done_inside_of_commit_may_commit_and_detach);

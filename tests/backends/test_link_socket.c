@@ -435,7 +435,6 @@ main(void)
 	TCase *t = tcase_create("connected");
 	TCase *n = tcase_create("new");
 
-	tcase_set_timeout(t, 20);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_frame_arrives_with_an_empty_header);
 	tcase_add_test(t, test_frame_in_single_bytes_arrives_whole);

@@ -377,7 +377,6 @@ main(void)
 		printf("skipped: no network namespace or no /dev/net/tun\n");
 		return SKIPPED;
 	}
-	tcase_set_timeout(t, 20);
 	tcase_add_test(t, test_bad_arguments_are_refused);
 	tcase_add_test(t, test_name_in_use_is_ebusy);
 	tcase_add_test(t, test_missing_interface_is_enodev);

@@ -353,7 +353,6 @@ main(void)
 	Suite *suite = suite_create("backends/stream_fd");
 	TCase *t = tcase_create("fd");
 
-	tcase_set_timeout(t, 20);
 	tcase_add_test(t, test_bad_arguments_are_refused);
 	tcase_add_test(t, test_descriptors_are_duplicated_and_closed);
 	tcase_add_test(t, test_absent_ends_are_silent);

@@ -208,7 +208,6 @@ main(void)
 	Suite *suite = suite_create("backends/stream_pty");
 	TCase *t = tcase_create("pty");
 
-	tcase_set_timeout(t, 20);
 	tcase_add_test(t, test_bad_arguments_are_refused);
 	tcase_add_test(t, test_nobody_there_is_epipe_and_no_input);
 	tcase_add_test(t, test_bytes_pass_raw_both_ways);

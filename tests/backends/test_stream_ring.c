@@ -155,7 +155,6 @@ main(void)
 	Suite *suite = suite_create("backends/stream_ring");
 	TCase *t = tcase_create("ring");
 
-	tcase_set_timeout(t, 20);
 	tcase_add_test(t, test_bad_arguments_are_refused);
 	tcase_add_test(t, test_other_streams_are_no_rings);
 	tcase_add_test(t, test_newest_output_is_kept);

@@ -328,7 +328,6 @@ main(void)
 	Suite *suite = suite_create("backends/stream_unix");
 	TCase *t = tcase_create("unix");
 
-	tcase_set_timeout(t, 20);
 	tcase_add_test(t, test_bad_arguments_are_refused);
 	tcase_add_test(t, test_existing_path_is_eaddrinuse_and_stays);
 	tcase_add_test(t, test_descriptor_must_listen);

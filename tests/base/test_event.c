@@ -635,7 +635,6 @@ main(void)
 	TCase *t = tcase_create("event");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 50);
 	tcase_add_test(t, test_new_bad_options_return_the_documented_errors);
 	tcase_add_test(t, test_new_with_each_step_failing_leaks_nothing);
 	tcase_add_test(t, test_empty_queue_has_nothing_and_is_not_readable);

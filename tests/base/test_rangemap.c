@@ -428,7 +428,6 @@ main(void)
 	TCase *t = tcase_create("rangemap");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 50);
 	tcase_add_test(t, test_empty_map_finds_nothing);
 	tcase_add_test(t, test_find_holds_for_the_first_and_last_byte_only);
 	tcase_add_test(t, test_range_may_end_at_the_top);

@@ -559,7 +559,6 @@ main(void)
 	TCase *t = tcase_create("rcu");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 50);
 	tcase_add_test(t, test_new_without_memory_returns_enomem);
 	tcase_add_test(t, test_retire_without_readers_runs_at_once);
 	tcase_add_test(t, test_retire_runs_when_the_reader_leaves);

@@ -288,7 +288,6 @@ main(void)
 	Suite *s = suite_create("bzimage");
 	TCase *tc = tcase_create("all");
 
-	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, boot_teardown);
 	tcase_add_test(tc, test_loads_at_its_preferred_address);
 	tcase_add_test(tc, test_header_is_copied_and_the_rest_is_zero);

@@ -382,7 +382,6 @@ main(void)
 	Suite *s = suite_create("elf");
 	TCase *tc = tcase_create("all");
 
-	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, boot_teardown);
 	tcase_add_test(tc, test_segments_are_loaded_and_their_rest_zeroed);
 	tcase_add_test(tc, test_initrd_and_command_line);

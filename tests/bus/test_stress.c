@@ -302,7 +302,6 @@ main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_set_timeout(t, 50);
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, test_ranges_come_and_go_under_readers);
 	tcase_add_test(t, test_no_ring_is_lost_while_other_bells_change);

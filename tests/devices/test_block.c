@@ -370,7 +370,6 @@ main(void)
 	Suite *suite = suite_create("devices/block");
 	TCase *t = tcase_create("block");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_new_bad_arguments_are_refused);
 	tcase_add_test(t, test_new_without_memory_leaves_nothing);
 	tcase_add_test(t, test_device_keeps_its_disk);

@@ -519,7 +519,6 @@ main(void)
 	Suite *suite = suite_create("devices/block_queue");
 	TCase *t = tcase_create("queue");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_a_batch_is_committed_and_answered_together);
 	tcase_add_test(t, test_answers_come_in_the_disks_order);
 	tcase_add_test(t, test_flushes_queue_behind_each_other);

@@ -545,7 +545,6 @@ main(void)
 	Suite *suite = suite_create("devices/block_request");
 	TCase *t = tcase_create("request");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_read_gives_the_disks_bytes);
 	tcase_add_test(t, test_write_reaches_the_disk);

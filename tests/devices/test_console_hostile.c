@@ -259,7 +259,6 @@ main(void)
 	Suite *s = suite_create("devices/console_hostile");
 	TCase *t = tcase_create("hostile");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(
 		t, test_hostile_message_changed_as_soon_as_it_was_read, 0, 3);
 	tcase_add_test(t, test_hostile_output_changed_while_it_is_taken);

@@ -541,7 +541,6 @@ main(void)
 	tcase_add_test(u, test_new_releases_everything_when_memory_is_short);
 	tcase_add_test(u, test_pairs_on_two_loops_run_side_by_side);
 	tcase_add_test(u, test_reset_storm_under_traffic);
-	tcase_set_timeout(u, 30);
 	suite_add_tcase(s, u);
 	return support_run(s);
 }

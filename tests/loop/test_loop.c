@@ -549,7 +549,6 @@ main(void)
 	TCase *t = tcase_create("loop");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 50);
 	tcase_add_test(t, test_new_bad_options_return_the_documented_errors);
 	tcase_add_test(t, test_new_with_each_step_failing_leaks_nothing);
 	tcase_add_test(t, test_owner_waits_for_who_helps_out);

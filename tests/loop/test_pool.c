@@ -410,7 +410,6 @@ main(void)
 	Suite *suite = suite_create("pool");
 	TCase *t = tcase_create("pool");
 
-	tcase_set_timeout(t, 50);
 	tcase_add_test(t, test_new_bad_options_return_the_documented_errors);
 	tcase_add_test(t, test_new_with_each_step_failing_leaves_no_thread);
 	tcase_add_test(t, test_null_handles);

@@ -891,7 +891,6 @@ main(void)
 	TCase *t = tcase_create("source");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 50);
 	add_tests_of_descriptors(t);
 	tcase_add_test(t, test_remove_timer_in_its_own_callback);
 	tcase_add_test(t, test_timer_fires_once_when_it_is_due);

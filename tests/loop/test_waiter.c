@@ -157,7 +157,6 @@ main(void)
 	Suite *suite = suite_create("waiter");
 	TCase *t = tcase_create("waiter");
 
-	tcase_set_timeout(t, 50);
 	tcase_add_test(t, test_completed_call_returns_its_rc_at_once);
 	tcase_add_test(t, test_wait_ends_with_the_completion);
 	tcase_add_test(t,

@@ -300,7 +300,6 @@ main(void)
 	Suite *s = suite_create("pin");
 	TCase *tc = tcase_create("patient");
 
-	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_removal_waits_for_a_users_pin);
 	tcase_add_test(tc, test_removal_waits_for_a_public_pin);

@@ -165,7 +165,6 @@ main(void)
 	Suite *s = suite_create("stress");
 	TCase *tc = tcase_create("all");
 
-	tcase_set_timeout(tc, 50);
 	tcase_add_test(tc, test_readers_and_pins_survive_changes);
 	suite_add_tcase(s, tc);
 	return support_run(s);

@@ -640,7 +640,6 @@ main(void)
 	}
 	s = suite_create(with_iasl ? "acpi_iasl" : "acpi");
 	t = tcase_create("acpi");
-	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	suite_add_tcase(s, t);
 	if (with_iasl) {

@@ -640,7 +640,6 @@ main(void)
 	Suite *s = suite_create("ioapic");
 	TCase *t = tcase_create("ioapic");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_registers_after_power_on);
 	tcase_add_test(t, test_entry_keeps_what_is_writable);

@@ -217,7 +217,6 @@ main(void)
 	if (!host)
 		return KVM_SKIPPED;
 	vcore_host_unref(host);
-	tcase_set_timeout(t, 100);
 	tcase_add_test(t, test_edge_line_reaches_the_guest);
 	tcase_add_test(t, test_masked_edges_reach_the_guest_once_unmasked);
 	tcase_add_test(t, test_level_line_is_sent_until_it_is_low);

@@ -298,7 +298,6 @@ main(void)
 	Suite *s = suite_create("pci_host");
 	TCase *t = tcase_create("pci_host");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_ports_reach_the_function);
 	tcase_add_loop_test(t, test_absent_functions_read_all_ones, 0, 4);

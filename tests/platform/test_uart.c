@@ -689,7 +689,6 @@ main(void)
 	Suite *s = suite_create("uart");
 	TCase *t = tcase_create("uart");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_linux_finds_a_16550a);
 	tcase_add_test(t, test_divisor_is_kept);

@@ -509,7 +509,6 @@ main(void)
 	TCase *t = tcase_create("link");
 
 	tcase_add_checked_fixture(t, NULL, teardown);
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_arp_is_answered);
 	tcase_add_test(t, test_ping_of_the_host_is_answered);
 	tcase_add_test(t, test_dhcp_offers_the_documented_address);

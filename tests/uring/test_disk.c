@@ -555,7 +555,6 @@ main(void)
 		printf("skipped: %s\n", vcore_error_text());
 		return SKIPPED;
 	}
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_bad_options_are_refused);
 	/* These leave their process without io_uring. */
 	if (getenv("CK_FORK") == NULL || strcmp(getenv("CK_FORK"), "no") != 0) {

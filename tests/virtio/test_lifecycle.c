@@ -740,7 +740,6 @@ main(void)
 	Suite *suite = suite_create("virtio/lifecycle");
 	TCase *t = tcase_create("both transports");
 
-	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(t, test_reset_forgets_everything, 0, 2);
 	tcase_add_loop_test(t, test_reset_of_idle_device_is_immediate, 0, 2);
 	tcase_add_loop_test(t, test_reset_with_requests_in_flight_drops_them,
