@@ -27,7 +27,7 @@ while read -r name number kernel transport cpus irqchip engine net action \
 	names+=("$name")
 	echo "./boot name=$name kernel=$kernel transport=$transport" \
 		"cpus=$cpus irqchip=$irqchip engine=$engine net=$net" \
-		"action=$action timeout=1500 $more"
+		"action=$action timeout=600 $more"
 done <"$here/cases.txt" >"$stage/batch"
 [ ${#names[@]} -gt 0 ] || die "no such batch: $batch"
 if [ -n "$custom_disk" ]; then
@@ -45,7 +45,7 @@ rig_probe
 say "Batch $batch (${names[*]}) in: $RIG: $RIG_WHY"
 
 lab_reset
-lab_timeout=5400
+lab_timeout=2700
 lab_put=("$stage/batch" "$microvm" "$(guest_image)" "$(busybox_path)"
 	"$VCORE_ROOT/scripts/guest/boot")
 [ -z "$custom_disk" ] || lab_put+=("$custom_disk" "$here/custom_disk.sh")

@@ -120,7 +120,7 @@ class Build:
         begun = time.monotonic()
         how = notices(program, 600)
         if how is not None:
-            raise Broken(f"{test}, unchanged: {how}")
+            raise Broken(f"{test}, unchanged: {': '.join(how)}")
         self.limit[test] = PATIENCE[0] + \
             PATIENCE[1] * (time.monotonic() - begun)
 
@@ -146,7 +146,7 @@ def kill_session(leader):
 
 
 def notices(program, limit):
-    """How the test failed, or None."""
+    """(test case, how it failed), or None."""
     env = dict(os.environ, CK_DEFAULT_TIMEOUT=str(int(limit)))
     try:
         with subprocess.Popen([program], cwd=ROOT, env=env, text=True,
@@ -158,7 +158,7 @@ def notices(program, limit):
                 out, _ = p.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
                 kill_session(p.pid)
-                return "does not end"
+                return program, "does not end"
     except OSError as e:
         raise Broken(str(e)) from e
     if p.returncode == 0:
@@ -166,8 +166,8 @@ def notices(program, limit):
     for line in out.splitlines():
         parts = line.split(":")
         if len(parts) > 5 and parts[2] in ("F", "E"):
-            return parts[4]
-    return f"status {p.returncode}"
+            return parts[4], ":".join(parts[5:]).strip()
+    return program, f"status {p.returncode}"
 
 
 def try_mutant(build, name, mutant):
@@ -180,7 +180,7 @@ def try_mutant(build, name, mutant):
                 how = notices(build.link(test, old, new, work),
                               build.limit[test])
                 if how is not None:
-                    return True, f"{name}: {test}: {how}"
+                    return True, f"{name}: {test}: {how[0]}"
         except (Broken, KeyError) as e:
             return False, f"{name}: BROKEN: {e}"
     return False, f"{name}: SURVIVED {mutant['tests']}: {mutant['file']}"
