@@ -19,24 +19,6 @@ vcore__rangemap_fini(struct vcore__rangemap *map)
 	vcore__ranges_free(atomic_exchange(&map->current, NULL));
 }
 
-/*
- * Index of the last entry whose start is not above addr, or of the first entry
- * if there is none; count > 0. The only branch is the loop's own, which depends
- * on count alone: the comparison becomes a factor.
- */
-static uint32_t
-search(const struct vcore__ranges *ranges, uint64_t addr)
-{
-	uint32_t base = 0, left = ranges->count, half;
-
-	while (left > 1) {
-		half = left / 2;
-		base += half * (ranges->entry[base + half].start <= addr);
-		left -= half;
-	}
-	return base;
-}
-
 const struct vcore__range_entry *
 vcore__ranges_search(const struct vcore__ranges *ranges, uint64_t addr,
 		     uint32_t *near)
@@ -45,12 +27,8 @@ vcore__ranges_search(const struct vcore__ranges *ranges, uint64_t addr,
 
 	if (!ranges || ranges->count == 0)
 		return NULL;
-	*near = search(ranges, addr);
-	e = &ranges->entry[*near];
-	if (addr < e->start || addr - e->start >= e->len ||
-	    atomic_load(&e->dead))
-		return NULL;
-	return e;
+	e = vcore__ranges_at(ranges->entry, ranges->count, addr, near);
+	return e && !atomic_load(&e->dead) ? e : NULL;
 }
 
 const struct vcore__range_entry *
@@ -108,30 +86,17 @@ vcore__rangemap_copy(const struct vcore__rangemap *map, uint32_t extra,
 	return 0;
 }
 
-/* Do two ranges, given by first and last, share an address? */
-static bool
-overlaps(const struct vcore__range_entry *e, uint64_t first, uint64_t last)
-{
-	return e->start <= last && e->start + (e->len - 1) >= first;
-}
-
 int
 vcore__ranges_insert(struct vcore__ranges *ranges, uint64_t start, uint64_t len,
 		     void *value)
 {
 	struct vcore__range_entry *e = ranges->entry;
-	uint64_t last = start + (len - 1);
-	uint32_t at = 0;
+	uint32_t at;
+	int rc;
 
-	if (len == 0 || last < start)
-		return -EINVAL;
-	if (ranges->count) {
-		at = search(ranges, start);
-		at += e[at].start <= start;
-	}
-	if ((at > 0 && overlaps(&e[at - 1], start, last)) ||
-	    (at < ranges->count && overlaps(&e[at], start, last)))
-		return -EEXIST;
+	rc = vcore__ranges_place(e, ranges->count, start, len, &at);
+	if (rc < 0)
+		return rc;
 	if (ranges->count == ranges->capacity)
 		return -ENOSPC;
 	memmove(&e[at + 1], &e[at], (ranges->count - at) * sizeof(*e));

@@ -21,14 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ranges.h"
 #include "base/rcu.h"
-
-struct vcore__range_entry {
-	uint64_t start, len;	/* len > 0; start + len may be 2^64 */
-	void *value;
-	_Atomic uint32_t dead;	/* removed: walkers skip it */
-	uint32_t reserved;
-};
 
 /* One copy. Once published only `dead` changes. */
 struct vcore__ranges {
@@ -103,7 +97,7 @@ vcore__ranges_near(const struct vcore__ranges *ranges, uint64_t addr,
 
 	if (VCORE__OFTEN(ranges && *near < ranges->count)) {
 		e = &ranges->entry[*near];
-		if (VCORE__OFTEN(addr - e->start < e->len &&
+		if (VCORE__OFTEN(vcore__range_holds(e, addr) &&
 				 !atomic_load(&e->dead)))
 			return e;
 	}

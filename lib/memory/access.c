@@ -92,17 +92,12 @@ next_piece(const struct vcore_memory *m, struct vcore__memory_user *u,
 	uint64_t offset, n;
 
 	s = u ? vcore__memory_span(u, *gpa) : find(m, *gpa);
-	if (!s || (write && (s->flags & VCORE_MEMORY_READONLY)))
+	n = vcore__span_take(s, gpa, len, write, &offset);
+	if (!n)
 		return -EFAULT;
-	offset = *gpa - s->gpa;
-	n = s->len - offset;
-	if (n > *len)
-		n = *len;
 	piece->hva = vcore__guest_at(s->hva, offset);
 	piece->len = n;
-	*len -= n;
-	/* To wrap to 0 is fine only where nothing is left. */
-	return vcore__add_overflow(*gpa, n, gpa) && *len ? -EFAULT : 0;
+	return 0;
 }
 
 int

@@ -12,19 +12,7 @@
 
 #include "base/rcu.h"
 #include "memory/access.h"
-
-/*
- * One stretch of the map as listeners see it. Valid during the call; the
- * region may be referenced for longer.
- */
-struct vcore__span {
-	uint64_t gpa, len;
-	struct vcore_region *region;
-	uint64_t offset;	/* into the region */
-	VCORE__GUEST_PTR *hva;	/* of gpa */
-	uint32_t flags;		/* VCORE_MEMORY_* */
-	uint32_t reserved;
-};
+#include "memory/translate.h"
 
 #define VCORE__DEVICES 1u
 #define VCORE__GUEST   2u
@@ -123,7 +111,7 @@ static inline const struct vcore__span *
 vcore__memory_span(struct vcore__memory_user *u, uint64_t gpa)
 {
 	if (u->cached_generation == vcore__memory_generation(u) &&
-	    gpa - u->cached->gpa < u->cached->len)
+	    vcore__span_holds(u->cached, gpa))
 		return u->cached;
 	return vcore__memory_find(u, gpa);
 }
@@ -140,10 +128,8 @@ vcore__memory_hva(struct vcore__memory_user *u, uint64_t gpa, uint64_t len,
 	const struct vcore__span *s = vcore__memory_span(u, gpa);
 	uint64_t offset;
 
-	if (!s || (write && (s->flags & VCORE_MEMORY_READONLY)))
-		return NULL;
-	offset = gpa - s->gpa;
-	if (len > s->len - offset)
+	if (!vcore__span_allows(s, write) ||
+	    !vcore__span_covers(s, gpa, len, &offset))
 		return NULL;
 	return vcore__guest_at(s->hva, offset);
 }

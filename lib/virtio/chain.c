@@ -291,8 +291,8 @@ parse_plain(struct vcore_virtqueue *q, struct vcore__chain *c, struct desc *d,
 	bool done = false;
 
 	while (s && iov < end && !(d->flags & VRING_DESC_F_INDIRECT)) {
-		offset = d->addr - s->gpa;
-		if (offset >= s->len || d->len > s->len - offset || !d->len)
+		if (!vcore__span_holds(s, d->addr) || !d->len ||
+		    !vcore__span_covers(s, d->addr, d->len, &offset))
 			break;
 		if (d->flags & VRING_DESC_F_WRITE) {
 			if (s->flags & VCORE_MEMORY_READONLY)

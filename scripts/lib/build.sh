@@ -15,7 +15,7 @@ TEST_PACKAGES='g++=c++ clang=clang check=/usr/include/check.h python3=python3
 	shellcheck=shellcheck binutils=nm util-linux=setpriv
 	nbdkit=nbdkit libnbd-bin=nbdfuse fuse3=fusermount3
 	cppcheck=cppcheck clang-tidy=clang-tidy valgrind=valgrind
-	spin=spin gcovr=gcovr'
+	spin=spin gcovr=gcovr frama-c-base=frama-c why3=why3 cvc4=cvc4'
 
 # build_jobs: how many compilers at once.
 build_jobs() {
