@@ -34,6 +34,7 @@ wp() {
 	functions=$(tr -s ' \t\n' ',' <<<"$2")
 	shift 2
 	frama-c -machdep gcc_x86_64 -cpp-extra-args="-I$tree/lib -Iinclude \
+		-DPLAIN_ATOMIC \
 		-include tests/formal/prelude.h" tests/formal/walk.c \
 		-kernel-warn-key asm:clobber=inactive \
 		-wp -wp-rte -wp-fct "${functions%,}" -wp-prover cvc4 -wp-par 1 \
