@@ -58,12 +58,12 @@ lab_make() {
 # lab_reset: forget the options of the last lab_run.
 #
 # One processor, as QEMU's emulation can't be relied on with more:
-# - With a thread for each, QEMU before 8.1 translates code that another
-#   processor changes meanwhile, and keeps what it was. Linux changes its own by
-#   way of breakpoints, here whenever the first VM comes or the last one goes
-#   (preempt_notifier_key in __schedule), and hits a stale one for ever.
-# - With one thread for all (7.2, 10.0) a guest of a single vCPU sooner or later
-#   has a timer interrupt inside hrtimer's own lock, that is with interrupts off.
+# - With a thread for each, QEMU 7.2 was found to run code for ever that another
+#   processor had changed: a breakpoint in __schedule(), with which Linux changes
+#   preempt_notifier_key when the first VM comes or the last one goes.
+# - With one thread for all, of 7.2 and of 10.0, a guest of one vCPU hung in each
+#   of five tries; one that was looked into had taken a timer interrupt inside
+#   hrtimer's own lock, that is with interrupts off.
 # Guests have as many vCPUs as they like.
 lab_reset() {
 	lab_cpus=1 lab_mem=2048 lab_disk=1024 lab_timeout=1200 lab_net=0

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A split ring in front of a driver that does anything: for Frama-C/Eva, with
- * the library's own chain.c, virtqueue.c, access.c and rangemap.c. The memory
- * of the guest is volatile, so that each read gives any value, whatever the
- * last one gave; the rings are arrays of just the size that they have.
+ * the library's own chain.c, virtqueue.c, rangemap.c and the look-up of
+ * access.c. The memory of the guest is volatile, so that each read gives any
+ * value, whatever the last one gave; the rings are arrays of just their size.
  *
  * The rest of the library is below: what it may return is what it may do.
  */
@@ -14,7 +14,7 @@
 #include "memory/map.h"
 #include "virtio/virtqueue.h"
 
-/* Theirs is walk.c's and translate.c's to judge: see below. */
+/* Not looked at here: stand-ins are below. */
 #define vcore__memory_iov access_iov
 #define vcore__memory_get access_get
 #include "memory/access.c"

@@ -17,6 +17,7 @@ static const uint16_t goes_off[] = { POKE_SLEEP, POKE_S5, POKE_END };
 
 static bool asked[CAPS];	/* the library looks at it */
 static uint32_t hidden;
+static int instead;	/* what the hidden one is said to be */
 
 static int
 hiding_ioctl(void *opaque, int fd, unsigned long request, void *arg)
@@ -26,7 +27,7 @@ hiding_ioctl(void *opaque, int fd, unsigned long request, void *arg)
 	if (request == KVM_CHECK_EXTENSION && cap < CAPS) {
 		asked[cap] = true;
 		if (cap == hidden)
-			return 0;
+			return instead;
 	}
 	return vcore__kvm_real.ioctl(opaque, fd, request, arg);
 }
@@ -135,18 +136,12 @@ START_TEST(test_each_capability_hidden_is_done_without_or_named)
 }
 END_TEST
 
-/* Without the one KVM has as many as the other says: one for each processor. */
 START_TEST(test_more_vcpus_than_kvm_has_names_the_capability)
 {
-	struct vcore_host *host = NULL;
-	uint32_t most;
-
 	hidden = KVM_CAP_MAX_VCPUS;
-	ck_assert_int_eq(open_host(&host), 0);
-	most = (uint32_t)vcore_host_capability(host, KVM_CAP_NR_VCPUS);
-	vcore_host_unref(host);
-	ck_assert_error(boot(VCORE_VM_IRQCHIP_KERNEL, most + 1), -EOPNOTSUPP,
-			"vcore_machine_new: ");
+	instead = 1;
+	ck_assert_error(boot(VCORE_VM_IRQCHIP_KERNEL, 2), -EOPNOTSUPP,
+			"vcore_machine_new: 2 vCPUs, KVM has 1 ");
 	ck_assert_ptr_nonnull(strstr(vcore_error_text(), "KVM_CAP_MAX_VCPUS"));
 }
 END_TEST
