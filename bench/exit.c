@@ -3,7 +3,11 @@
  * Round trip of an exit: the library's run loop with a handler on a bus,
  * against a bare loop of KVM_RUN, over the same guest, in alternating blocks;
  * and the system calls of it. What it costs in instructions: exit_cost.c.
+ *
+ * The kick signal has a handler (VCORE_VCPU_SIGNAL_HANDLED); in the cases
+ * "signal blocked" it has none, and KVM changes the signal mask at each exit.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +46,7 @@ struct block {
 	void (*run)(struct guest *g);
 	int mmio;
 	uint32_t handlers;
+	uint32_t flags;		/* of the vCPU */
 };
 
 static int
@@ -137,23 +142,26 @@ registers(struct vcore_vcpu *vcpu)
 }
 
 static void
-guest_new(struct guest *g, int mmio, uint32_t handlers)
+guest_new(struct guest *g, const struct block *b)
 {
 	struct vcore_host *host;
+	struct vcore_vcpu_opts vcpu;
 	struct vcore_vm_opts vm;
 
 	memset(g, 0, sizeof(*g));
-	g->handlers = handlers;
-	g->reason = mmio ? KVM_EXIT_MMIO : KVM_EXIT_IO;
-	buses(g, mmio);
-	memory(g, mmio);
+	g->handlers = b->handlers;
+	g->reason = b->mmio ? KVM_EXIT_MMIO : KVM_EXIT_IO;
+	buses(g, b->mmio);
+	memory(g, b->mmio);
 	bench_need(vcore_host_open(NULL, &host) == 0, "host");
 	VCORE_INIT(&vm);
 	vm.pio = g->pio;
 	vm.mmio = g->mmio;
 	bench_need(vcore_vm_new(host, g->memory, &vm, &g->vm) == 0, "vm");
 	vcore_host_unref(host);
-	bench_need(vcore_vcpu_new(g->vm, 0, NULL, &g->vcpu) == 0, "vcpu");
+	VCORE_INIT(&vcpu);
+	vcpu.flags = b->flags;
+	bench_need(vcore_vcpu_new(g->vm, 0, &vcpu, &g->vcpu) == 0, "vcpu");
 	registers(g->vcpu);
 }
 
@@ -213,7 +221,7 @@ block(void *opaque)
 	struct block *b = opaque;
 	double start, end;
 
-	guest_new(&g, b->mmio, b->handlers);
+	guest_new(&g, b);
 	g.exits = WARM_UP;
 	b->run(&g);
 	g.exits = bench_count(EXITS, 100);
@@ -225,16 +233,17 @@ block(void *opaque)
 }
 
 static void
-measure(int mmio, uint32_t handlers)
+measure(int mmio, uint32_t handlers, uint32_t flags)
 {
-	struct block a = { run_library, mmio, handlers };
-	struct block b = { run_raw, mmio, handlers };
+	struct block a = { run_library, mmio, handlers, flags };
+	struct block b = { run_raw, mmio, handlers, flags };
 	struct bench_side ours = { block, &a };
 	struct bench_side peer = { block, &b };
 	char name[64];
 
-	snprintf(name, sizeof(name), "%s, %u handlers",
-		 mmio ? "mmio" : "pio", handlers);
+	snprintf(name, sizeof(name), "%s%s, %u handlers",
+		 flags ? "" : "signal blocked, ", mmio ? "mmio" : "pio",
+		 handlers);
 	bench_alternate(&ours, &peer, (uint32_t)bench_count(BLOCKS, 3), "ns",
 			name);
 }
@@ -245,7 +254,7 @@ two_blocks(void *opaque)
 {
 	static struct guest g;
 
-	guest_new(&g, *(const int *)opaque, HANDLERS);
+	guest_new(&g, opaque);
 	g.exits = 1000;
 	run_library(&g);
 	bench_mark();
@@ -258,29 +267,37 @@ two_blocks(void *opaque)
 }
 
 static void
-system_calls(int mmio)
+system_calls(int mmio, uint32_t flags)
 {
+	struct block b = { run_library, mmio, HANDLERS, flags };
 	struct bench_calls part[4];
 	double others, runs;
 
-	bench_need(bench_trace(two_blocks, &mmio, KVM_RUN, part, 4) == 4,
+	bench_need(bench_trace(two_blocks, &b, KVM_RUN, part, 4) == 4,
 		   "trace");
 	runs = (double)part[2].wanted - (double)part[1].wanted;
 	others = (double)part[2].others - (double)part[1].others;
 	bench_need(runs == 1000, "KVM_RUN is called once an exit");
 	bench_print(others / 1000, "1/exit", NAN,
-		    "system calls but KVM_RUN, %s", mmio ? "mmio" : "pio");
+		    "system calls but KVM_RUN, %s%s",
+		    flags ? "" : "signal blocked, ", mmio ? "mmio" : "pio");
 }
 
 int
 main(void)
 {
+	const struct sigaction kicks = { .sa_handler =
+						 vcore_vcpu_kick_handler };
+	const uint32_t handled = VCORE_VCPU_SIGNAL_HANDLED;
+
 	bench_begin("exit", true);
-	system_calls(0);
-	system_calls(1);
-	measure(0, 1);
-	measure(0, HANDLERS);
-	measure(1, 1);
-	measure(1, HANDLERS);
+	bench_need(sigaction(SIGRTMIN, &kicks, NULL) == 0, "sigaction");
+	for (int mmio = 0; mmio < 2; mmio++) {
+		system_calls(mmio, handled);
+		system_calls(mmio, 0);
+		measure(mmio, 1, handled);
+		measure(mmio, HANDLERS, handled);
+		measure(mmio, HANDLERS, 0);
+	}
 	return bench_end();
 }

@@ -15,12 +15,18 @@
  * signal blocked is signalled; none is pending when it is unblocked; in the
  * end all have come to theirs (also with weak fairness, as a liveness claim).
  *
+ * HANDLED=1: the signal is not blocked, vcore_vcpu_kick_handler() runs instead
+ * (VCORE_VCPU_SIGNAL_HANDLED): between any two steps of the thread, or when
+ * the signal has got it out of KVM_RUN, at any time after that, which is more
+ * than the kernel allows itself. What is said of blocking is not checked then.
+ *
  * MUTANT=1: go_in() does not look for pauses when it sets IN.
  * MUTANT=2: the loop enters the guest after go_in() without a second look.
  * MUTANT=3: leave() does not wait for senders.
  * MUTANT=4: park() sleeps on a value that it has read again.
  * MUTANT=5: hold() kicks before it says that the vCPUs are held.
  * MUTANT=6: leave() and park() do not wake who pauses.
+ * MUTANT=7: the loop clears immediate_exit between its look and KVM_RUN.
  */
 #ifndef MUTANT
 #define MUTANT 0
@@ -39,6 +45,9 @@
 #endif
 #ifndef OWN
 #define OWN 0			/* kicks by the vCPU's own handlers */
+#endif
+#ifndef HANDLED
+#define HANDLED 0		/* the signal has a handler */
 #endif
 #ifndef FAILS
 #define FAILS 0			/* signals that can't be queued */
@@ -66,6 +75,7 @@ byte fails = FAILS;
 
 /* struct vcore_vcpu, and the machine's. */
 bool midway, step_pending, ready;
+bool current;			/* the thread's, of run.c */
 bool lock, hold, quit, held;
 bool waiting_cpu, waiting_control;	/* for m->changed */
 
@@ -115,7 +125,7 @@ inline send_signal(me)
 		sent++;
 		atomic {
 			/* tgkill() */
-			assert(blocked);
+			assert(blocked || HANDLED);
 			if
 			:: fails > 0 -> fails--; rc = 1
 			:: pending = true
@@ -246,7 +256,7 @@ inline go_out()
 inline kick_drain()
 {
 	if
-	:: sent != taken -> pending = false
+	:: sent != taken && !HANDLED -> pending = false
 	:: else
 	fi
 }
@@ -256,13 +266,15 @@ inline kick_enter()
 {
 	assert(!owner);
 	owner = true;
-	blocked = true;
-	target = VCPU
+	blocked = !HANDLED;
+	target = VCPU;
+	current = true
 }
 
 /* vcore__kick_leave() */
 inline kick_leave()
 {
+	current = false;
 	go_out();
 	target = 0;
 #if MUTANT != 3
@@ -283,7 +295,7 @@ inline kick_leave()
 #endif
 	kick_drain();
 	taken = sent;
-	atomic { assert(!pending); blocked = false }
+	atomic { assert(!pending || HANDLED); blocked = false }
 	owner = false;
 	r = 0
 }
@@ -350,16 +362,25 @@ inline handle()
 	inside = false
 }
 
-/* enter() of run.c and KVM_RUN, which unblocks the signal, leaves it pending */
+/*
+ * enter() of run.c and KVM_RUN, which unblocks the signal, leaves it pending.
+ * From its look at immediate_exit on the thread is in the kernel, where no
+ * handler runs.
+ */
 inline enter()
 {
-	if
-	:: immediate -> failed = true
-	:: else ->
-		atomic {
+	atomic {
+		failed = immediate;
+		if
+		:: failed
+		:: else ->
 			assert(paused == 0 && !is_held);
 			inside = true
-		}
+		fi
+	}
+	if
+	:: failed
+	:: else ->
 		if
 		:: true ->		/* it stays, unless a signal comes */
 			pending;
@@ -389,6 +410,9 @@ inline advance()
 	r = request;
 	if
 	:: r == IN && !step_pending ->
+#if MUTANT == 7
+		immediate = false;
+#endif
 		enter();
 		handle_or_drain()
 	:: !(r & IN) ->
@@ -425,6 +449,20 @@ inline vcpu_run()
 	od;
 	kick_leave();
 	d_step { kicked = false; returned = false }
+}
+
+/* vcore_vcpu_kick_handler(), on the vCPU's thread */
+proctype handler()
+{
+end:	do
+	:: atomic {
+		pending && !inside -> pending = false;
+		if
+		:: current -> immediate = true
+		:: else
+		fi
+	   }
+	od
 }
 
 inline mutex_lock() { atomic { !lock; lock = true } }
@@ -562,6 +600,9 @@ init
 	atomic {
 		run vcpu();
 		run control();
+#if HANDLED
+		run handler();
+#endif
 #if LATER > 0
 		run device();
 #endif
@@ -574,7 +615,7 @@ init
 	}
 	ended == 2;
 	over = true;
-	assert(!pending && !owner && !blocked && senders == 0);
+	assert(!(pending && !HANDLED) && !owner && !blocked && senders == 0);
 	assert(!PAUSES(request) && !(request & IN))
 }
 

@@ -87,6 +87,9 @@ enum vcore_transport {
 #define VCORE_MACHINE_NO_REBOOT (1u << 2)
 /** Guest memory is a shared memfd instead of anonymous memory. */
 #define VCORE_MACHINE_SHARED_MEMORY (1u << 3)
+/** The process has a handler for SIGRTMIN, as VCORE_VCPU_SIGNAL_HANDLED of
+ *  vcore/vcpu.h says; threads that run vCPUs do not block it. */
+#define VCORE_MACHINE_SIGNAL_HANDLED (1u << 4)
 /** @} */
 
 /** How a machine is made. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * One vCPU: run, exits, kick, pause, registers.
+ * One vCPU: run, exits, kick, pause, reset. Its registers: vcore/vcpu_state.h.
  *
  * A thread of the embedder calls vcore_vcpu_run() in a loop. Accesses that the
  * VM's buses answer do not return; everything else does:
@@ -23,6 +23,7 @@
 #define VCORE_VCPU_H
 
 #include <vcore/base.h>
+#include <vcore/vcpu_state.h>
 #include <vcore/vm.h>
 
 #ifdef __cplusplus
@@ -170,6 +171,13 @@ struct vcore_exit {
 /** The power-on state is not kept: vcore_vcpu_reset() is -EOPNOTSUPP, the
  *  creation is quicker. */
 #define VCORE_VCPU_NO_RESET (1u << 3)
+/** The process has a handler for the kick signal that calls, or is,
+ *  vcore_vcpu_kick_handler(), and threads that run the vCPU do not block the
+ *  signal. Then KVM need not change the thread's signal mask in each KVM_RUN,
+ *  which is what costs most of an exit besides KVM itself. Handlers of the
+ *  embedder on the vCPU's thread may see -EINTR from their system calls. Not
+ *  with VCORE_VCPU_SIGNAL_BLOCKED. */
+#define VCORE_VCPU_SIGNAL_HANDLED (1u << 4)
 /** @} */
 
 /** What a vCPU is. */
@@ -191,8 +199,9 @@ struct vcore_vcpu_opts {
  *
  * @return 0, or a negative errno value:
  * @retval -EEXIST      There is one with this id.
- * @retval -EINVAL      A pointer is NULL, @p id is above KVM's limit, or
- *                      `size` is not set.
+ * @retval -EINVAL      A pointer is NULL, @p id is above KVM's limit,
+ *                      `size` is not set, or the signal is said to be both
+ *                      blocked and handled.
  * @retval -E2BIG       @p opts sets a field or flag this library does not
  *                      know.
  * @retval -EOPNOTSUPP  The id was made with VCORE_VCPU_NO_RESET before.
@@ -282,8 +291,8 @@ vcore_vcpu_run_area(struct vcore_vcpu *vcpu, uint64_t *len);
  * Run the guest until something is for the embedder.
  *
  * The calling thread is the vCPU's owner until the call returns. Meanwhile
- * the kick signal is blocked in it; other signals are as the thread has them
- * and do not make the call return.
+ * the kick signal is blocked in it (not with VCORE_VCPU_SIGNAL_HANDLED); other
+ * signals are as the thread has them and do not make the call return.
  *
  * What a handler of a bus did not answer yet (-EINPROGRESS) is waited for
  * outside the guest. A kick returns from that wait; the next run goes on with
@@ -296,8 +305,11 @@ vcore_vcpu_run_area(struct vcore_vcpu *vcpu, uint64_t *len);
  * @retval -EBUSY    Another thread runs it, or this one does (the call comes
  *                   from a handler).
  * @retval -EDEADLK  The call comes from a handler of another vCPU.
- * @retval -EINVAL   A pointer is NULL, `size` is not set, or the vCPU has
- *                   VCORE_VCPU_SIGNAL_BLOCKED and the signal is not blocked.
+ * @retval -EINVAL   A pointer is NULL, `size` is not set; the vCPU has
+ *                   VCORE_VCPU_SIGNAL_BLOCKED and the signal is not blocked;
+ *                   or it has VCORE_VCPU_SIGNAL_HANDLED and the signal is
+ *                   blocked or has no handler. Looked at when the thread is
+ *                   another one than last time.
  * @retval -EAGAIN   KVM_RUN said so again and again without reason.
  * @retval other     What KVM_RUN said: -ENOMEM, -EIO, ... The guest can't go
  *                   on, unless the embedder removes the cause.
@@ -327,6 +339,29 @@ vcore_vcpu_run(struct vcore_vcpu *vcpu, struct vcore_exit *exit);
  */
 VCORE_API int
 vcore_vcpu_kick(struct vcore_vcpu *vcpu);
+
+/**
+ * The handler of the kick signal, for VCORE_VCPU_SIGNAL_HANDLED.
+ *
+ * The library installs none; the embedder does, once, before the first run:
+ *
+ *     struct sigaction sa = { .sa_handler = vcore_vcpu_kick_handler };
+ *
+ *     sigaction(SIGRTMIN, &sa, NULL);
+ *
+ * or calls it from a handler of its own. If the thread that was interrupted
+ * runs a vCPU, a KVM_RUN that is about to begin returns at once; otherwise
+ * nothing happens. In a process under ThreadSanitizer, which delays handlers,
+ * it has to be installed without that one's knowledge, or kicks come late.
+ *
+ * @param[in] signal  The signal's number; not looked at.
+ *
+ * @thread Any thread, in a signal handler.
+ * @spec   Linux Documentation/virt/kvm/api.rst, 5, immediate_exit.
+ * @since  0.1
+ */
+VCORE_API void
+vcore_vcpu_kick_handler(int signal);
 
 /**
  * Keep the vCPU out of the guest.
@@ -366,233 +401,6 @@ vcore_vcpu_pause(struct vcore_vcpu *vcpu, uint64_t deadline_ns);
  */
 VCORE_API int
 vcore_vcpu_resume(struct vcore_vcpu *vcpu);
-
-/** General registers. */
-struct vcore_regs {
-	uint64_t rax;		/**< RAX */
-	uint64_t rbx;		/**< RBX */
-	uint64_t rcx;		/**< RCX */
-	uint64_t rdx;		/**< RDX */
-	uint64_t rsi;		/**< RSI */
-	uint64_t rdi;		/**< RDI */
-	uint64_t rsp;		/**< RSP */
-	uint64_t rbp;		/**< RBP */
-	uint64_t r8;		/**< R8 */
-	uint64_t r9;		/**< R9 */
-	uint64_t r10;		/**< R10 */
-	uint64_t r11;		/**< R11 */
-	uint64_t r12;		/**< R12 */
-	uint64_t r13;		/**< R13 */
-	uint64_t r14;		/**< R14 */
-	uint64_t r15;		/**< R15 */
-	uint64_t rip;		/**< Instruction pointer. */
-	uint64_t rflags;	/**< Flags. */
-};
-
-/** A segment register with its hidden part. */
-struct vcore_segment {
-	uint64_t base;		/**< Linear address. */
-	uint32_t limit;		/**< In bytes, also with `g`. */
-	uint16_t selector;	/**< What MOV reads. */
-	uint8_t type;		/**< Type of the descriptor. */
-	uint8_t present;	/**< Bit P. */
-	uint8_t dpl;		/**< Privilege level. */
-	uint8_t db;		/**< 32 bit. */
-	uint8_t s;		/**< Code or data, not system. */
-	uint8_t l;		/**< 64-bit code. */
-	uint8_t g;		/**< Granularity bit. */
-	uint8_t avl;		/**< Bit AVL. */
-	uint8_t unusable;	/**< Holds no descriptor. */
-	uint8_t reserved;	/**< Zero. */
-};
-
-/** GDTR or IDTR. */
-struct vcore_table {
-	uint64_t base;		/**< Linear address. */
-	uint16_t limit;		/**< Size - 1. */
-	uint16_t reserved[3];	/**< Zero. */
-};
-
-/** System registers. */
-struct vcore_sregs {
-	struct vcore_segment cs;	/**< CS */
-	struct vcore_segment ds;	/**< DS */
-	struct vcore_segment es;	/**< ES */
-	struct vcore_segment fs;	/**< FS */
-	struct vcore_segment gs;	/**< GS */
-	struct vcore_segment ss;	/**< SS */
-	struct vcore_segment tr;	/**< Task register. */
-	struct vcore_segment ldt;	/**< LDTR */
-	struct vcore_table gdt;		/**< GDTR */
-	struct vcore_table idt;		/**< IDTR */
-	uint64_t cr0;			/**< CR0 */
-	uint64_t cr2;			/**< CR2 */
-	uint64_t cr3;			/**< CR3 */
-	uint64_t cr4;			/**< CR4 */
-	uint64_t cr8;			/**< Task priority. */
-	uint64_t efer;			/**< EFER */
-	uint64_t apic_base;		/**< IA32_APIC_BASE */
-	uint64_t interrupt_bitmap[4];	/**< Vector about to be injected. */
-};
-
-/**
- * Read the general registers.
- *
- * @param[in]  vcpu  The vCPU.
- * @param[out] regs  The registers. Unchanged on failure.
- *
- * @return 0, or a negative errno value:
- * @retval -EINVAL  A pointer is NULL.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_get_regs(struct vcore_vcpu *vcpu, struct vcore_regs *regs);
-
-/**
- * Write the general registers.
- *
- * @param[in] vcpu  The vCPU.
- * @param[in] regs  All of them.
- *
- * @return 0, or a negative errno value:
- * @retval -EINVAL  A pointer is NULL.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_set_regs(struct vcore_vcpu *vcpu, const struct vcore_regs *regs);
-
-/**
- * Read the system registers.
- *
- * @param[in]  vcpu   The vCPU.
- * @param[out] sregs  The registers. Unchanged on failure.
- *
- * @return 0, or a negative errno value:
- * @retval -EINVAL  A pointer is NULL.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_get_sregs(struct vcore_vcpu *vcpu, struct vcore_sregs *sregs);
-
-/**
- * Write the system registers.
- *
- * @param[in] vcpu   The vCPU.
- * @param[in] sregs  All of them; read them first.
- *
- * @return 0, or a negative errno value:
- * @retval -EINVAL  A pointer is NULL, or KVM finds that they do not agree.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_set_sregs(struct vcore_vcpu *vcpu, const struct vcore_sregs *sregs);
-
-/** A model-specific register. */
-struct vcore_msr {
-	uint32_t index;		/**< Which one. */
-	uint32_t reserved;	/**< Zero. */
-	uint64_t value;		/**< Its value. */
-};
-
-/**
- * Read MSRs.
- *
- * KVM may refuse some that it lists. If fewer than @p count come back,
- * `msrs[n]` was refused: skip it and go on behind it.
- *
- * @param[in]     vcpu   The vCPU.
- * @param[in,out] msrs   `index` of each; the values are filled.
- * @param[in]     count  Number of them.
- *
- * @return Number read, or a negative errno value:
- * @retval -EINVAL  A pointer is NULL or @p count is above INT32_MAX.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_get_msrs(struct vcore_vcpu *vcpu, struct vcore_msr *msrs,
-		    uint32_t count);
-
-/**
- * Write MSRs, in order, until one is refused.
- *
- * @param[in] vcpu   The vCPU.
- * @param[in] msrs   What to write.
- * @param[in] count  Number of them.
- *
- * @return Number written (fewer than @p count: `msrs[n]` was refused, those
- *         behind it were not tried), or a negative errno value:
- * @retval -EINVAL  A pointer is NULL or @p count is above INT32_MAX.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_set_msrs(struct vcore_vcpu *vcpu, const struct vcore_msr *msrs,
-		    uint32_t count);
-
-/**
- * Whether it runs, is halted, or waits to be started.
- *
- * @param[in]  vcpu   The vCPU.
- * @param[out] state  KVM_MP_STATE_*. Unchanged on failure.
- *
- * @return 0, or a negative errno value:
- * @retval -EINVAL  A pointer is NULL.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_get_mp_state(struct vcore_vcpu *vcpu, uint32_t *state);
-
-/**
- * Say whether it runs, is halted, or waits to be started.
- *
- * @param[in] vcpu   The vCPU.
- * @param[in] state  KVM_MP_STATE_*.
- *
- * @return 0, or a negative errno value:
- * @retval -EINVAL  @p vcpu is NULL, or KVM refuses the state.
- * @retval -EBUSY   It is running.
- * @retval other    What KVM said.
- *
- * @thread Any thread.
- * @state  Idle.
- * @since  0.1
- */
-VCORE_API int
-vcore_vcpu_set_mp_state(struct vcore_vcpu *vcpu, uint32_t state);
 
 /**
  * Inject an interrupt, in a VM without an irqchip.

@@ -3,6 +3,7 @@
 #include "machine/machine.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -30,8 +31,12 @@ int
 vcore__machine_cpus_new(struct vcore_machine *m)
 {
 	struct vcore_cpuid *own = NULL, *cpuid = m->opts.cpuid;
+	struct vcore_vcpu_opts opts;
 	int rc = enough(m);
 
+	VCORE_INIT(&opts);
+	if (m->opts.flags & VCORE_MACHINE_SIGNAL_HANDLED)
+		opts.flags = VCORE_VCPU_SIGNAL_HANDLED;
 	if (rc < 0)
 		return rc;
 	m->cpus = calloc(m->cpu_count, sizeof(*m->cpus));
@@ -45,7 +50,7 @@ vcore__machine_cpus_new(struct vcore_machine *m)
 	}
 	for (uint32_t i = 0; rc == 0 && i < m->cpu_count; i++) {
 		m->cpus[i].machine = m;
-		rc = vcore_vcpu_new(m->vm, i, NULL, &m->cpus[i].vcpu);
+		rc = vcore_vcpu_new(m->vm, i, &opts, &m->cpus[i].vcpu);
 		if (rc == 0)
 			rc = vcore_vcpu_set_cpuid(m->cpus[i].vcpu, cpuid,
 						  m->cpu_count);
@@ -203,12 +208,25 @@ stall(struct vcore__machine_cpu *cpu)
 	pthread_mutex_unlock(&cpu->machine->lock);
 }
 
+/* Threads are started with all signals blocked. */
+static void
+unblock_kick_signal(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void
 cpu_main(void *arg)
 {
 	struct vcore__machine_cpu *cpu = arg;
 	struct vcore_exit exit;
 
+	if (cpu->machine->opts.flags & VCORE_MACHINE_SIGNAL_HANDLED)
+		unblock_kick_signal();
 	while (wait_turn(cpu)) {
 		VCORE_INIT(&exit);
 		if (vcore_vcpu_run(cpu->vcpu, &exit) < 0) {

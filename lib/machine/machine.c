@@ -25,7 +25,8 @@ check_opts(struct vcore_machine_opts *o)
 	const uint32_t known = VCORE_MACHINE_KERNEL_FD |
 			       VCORE_MACHINE_INITRD_FD |
 			       VCORE_MACHINE_NO_REBOOT |
-			       VCORE_MACHINE_SHARED_MEMORY;
+			       VCORE_MACHINE_SHARED_MEMORY |
+			       VCORE_MACHINE_SIGNAL_HANDLED;
 
 	if ((o->flags & ~known) != 0)
 		return vcore__err(o->log, -E2BIG,

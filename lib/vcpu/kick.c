@@ -75,11 +75,11 @@ vcore__kick_unclaim(struct vcore__kick *k)
 }
 
 void
-vcore__kick_init(struct vcore__kick *k, int sig, bool trust,
+vcore__kick_init(struct vcore__kick *k, int sig, enum vcore__kick_way way,
 		 volatile uint8_t *immediate)
 {
 	k->signal = sig;
-	k->trust = trust;
+	k->way = way;
 	k->immediate = immediate;
 }
 
@@ -90,25 +90,53 @@ only(sigset_t *set, int sig)
 	sigaddset(set, sig);
 }
 
+static bool
+has_handler(int sig)
+{
+	struct sigaction sa;
+
+	return sigaction(sig, NULL, &sa) == 0 &&
+	       ((sa.sa_flags & SA_SIGINFO) ||
+		(sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN));
+}
+
+/* Is the signal as it has to be? mask: what the thread blocks but for it. */
+static bool
+prepare(struct vcore__kick *k, sigset_t *mask)
+{
+	sigset_t set;
+
+	only(&set, k->signal);
+	pthread_sigmask(SIG_BLOCK, k->way == VCORE__KICK_BLOCK ? &set : NULL,
+			mask);
+	k->blocked = sigismember(mask, k->signal) == 1;
+	sigdelset(mask, k->signal);
+	switch (k->way) {
+	case VCORE__KICK_BLOCKED:
+		return k->blocked;
+	case VCORE__KICK_HANDLED:
+		return !k->blocked && has_handler(k->signal);
+	case VCORE__KICK_BLOCK:
+	default:
+		return true;
+	}
+}
+
 int
 vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh)
 {
 	bool moved;
-	sigset_t set;
 
 	if (vcore__kick_claim(k))
 		return -EBUSY;
 	moved = k->last != self();
-	*fresh = !k->trust || moved;
-	if (*fresh) {
-		only(&set, k->signal);
-		pthread_sigmask(SIG_BLOCK, k->trust ? NULL : &set, mask);
-		k->blocked = sigismember(mask, k->signal) == 1;
-		sigdelset(mask, k->signal);
-	}
-	if (k->trust && !k->blocked) {
-		atomic_store(&k->owner, 0);
-		return -EINVAL;
+	*fresh = false;
+	if (moved || k->way == VCORE__KICK_BLOCK) {
+		if (!prepare(k, mask)) {
+			atomic_store(&k->owner, 0);
+			return -EINVAL;
+		}
+		*fresh = k->way != VCORE__KICK_HANDLED;
 	}
 	if (moved) {
 		k->last = self();
@@ -134,7 +162,8 @@ vcore__kick_drain(struct vcore__kick *k)
 	static const struct timespec now = { 0 };
 	sigset_t set;
 
-	if (atomic_load(&k->sent) == k->taken)
+	if (k->way == VCORE__KICK_HANDLED ||
+	    atomic_load(&k->sent) == k->taken)
 		return;
 	only(&set, k->signal);
 	while (sigtimedwait(&set, NULL, &now) >= 0 || errno == EINTR)
@@ -172,7 +201,7 @@ vcore__kick_leave(struct vcore__kick *k)
 	wait_senders(k);
 	vcore__kick_drain(k);
 	k->taken = atomic_load(&k->sent);
-	if (!k->blocked) {
+	if (k->way == VCORE__KICK_BLOCK && !k->blocked) {
 		only(&set, k->signal);
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	}
@@ -209,7 +238,7 @@ vcore__kick_is_paused(struct vcore__kick *k)
 
 /*
  * Signal the owner if it is inside. The owner does not leave while senders
- * is not 0, so the thread exists and has the signal blocked.
+ * is not 0, so the thread exists, and blocks the signal if that is its way.
  */
 static int
 send_signal(struct vcore__kick *k)

@@ -17,9 +17,17 @@
 #define VCORE__KICK_PAUSES(request) ((request) >> 8)
 #define VCORE__KICK_PAUSES_MAX 0xffffffu
 
+/* What keeps the kick signal from ending the process. */
+enum vcore__kick_way {
+	VCORE__KICK_BLOCK,	/* it is blocked from enter to leave */
+	VCORE__KICK_BLOCKED,	/* the embedder keeps it blocked */
+	VCORE__KICK_HANDLED,	/* the embedder has a handler, which sets
+				 * *immediate */
+};
+
 /*
- * docs/threading.md, "Kick", says why no kick is lost and no signal is ever
- * delivered. All atomics are sequentially consistent.
+ * docs/threading.md, "Kick", says why no kick is lost and no stranger is
+ * signalled. All atomics are sequentially consistent.
  */
 struct vcore__kick {
 	_Atomic uint32_t request;	/* futex: a parked owner and those who
@@ -36,19 +44,19 @@ struct vcore__kick {
 	int32_t tid;			/* owner's: thread id of that one */
 	int signal;
 	bool blocked;			/* owner's: was blocked on entry */
-	bool trust;			/* the embedder keeps it blocked */
+	enum vcore__kick_way way;
 	volatile uint8_t *immediate;	/* kvm_run.immediate_exit */
 };
 
 void
-vcore__kick_init(struct vcore__kick *k, int signal, bool trust,
+vcore__kick_init(struct vcore__kick *k, int signal, enum vcore__kick_way way,
 		 volatile uint8_t *immediate);
 
 /*
- * The calling thread becomes owner, not IN yet. mask: its signal mask without the kick
- * signal, for KVM_SET_SIGNAL_MASK; left alone if trust is set and the same
- * thread as last time comes (*fresh false). -EBUSY: somebody is owner;
- * -EINVAL: trust is set and the signal is not blocked.
+ * The calling thread becomes owner, not IN yet. *fresh: *mask is to be given to
+ * KVM_SET_SIGNAL_MASK: what the thread blocks, without the kick signal. The
+ * embedder's word is checked when another thread comes than last time. -EBUSY:
+ * somebody is owner; -EINVAL: the signal is not as the way says.
  */
 int
 vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh);
@@ -56,7 +64,7 @@ vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh);
 void
 vcore__kick_leave(struct vcore__kick *k);
 
-/* Owner, after KVM_RUN said EINTR: take the signals out. */
+/* Owner, after KVM_RUN said EINTR: take the signals out that are blocked. */
 void
 vcore__kick_drain(struct vcore__kick *k);
 

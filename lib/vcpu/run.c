@@ -13,12 +13,39 @@
 /* Exits that completing one instruction may cause. */
 #define COMPLETE_MAX 64u
 
-static _Thread_local struct vcore_vcpu *current;
+/* Never allocated late, and volatile: signal handlers look at it. */
+static _Thread_local struct vcore_vcpu *volatile current
+	__attribute__((tls_model("initial-exec")));
 
 struct vcore_vcpu *
 vcore__vcpu_current(void)
 {
 	return current;
+}
+
+/*
+ * Signal handlers set it, too. Whoever clears it looks at the request after
+ * that and before the next KVM_RUN.
+ */
+static inline void
+set_immediate(struct vcore_vcpu *v, bool on)
+{
+	*(volatile __u8 *)&v->run->immediate_exit = on;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/*
+ * Two accesses to memory and nothing else, as it may interrupt anything, the
+ * run time of a sanitizer included.
+ */
+__attribute__((no_sanitize_address, no_sanitize_thread)) void
+vcore_vcpu_kick_handler(int sig)
+{
+	struct vcore_vcpu *v = current;
+
+	(void)sig;
+	if (v)
+		*v->kick.immediate = 1;
 }
 
 static inline int
@@ -28,7 +55,7 @@ enter(struct vcore_vcpu *v)
 
 	vcore__vcpu_count(&v->exits);
 	if (VCORE__RARELY(rc < 0)) {
-		v->run->immediate_exit = 0;
+		set_immediate(v, false);
 		v->midway = false;
 		return rc;
 	}
@@ -42,9 +69,9 @@ enter_to_complete(struct vcore_vcpu *v)
 {
 	int rc;
 
-	v->run->immediate_exit = 1;
+	set_immediate(v, true);
 	rc = enter(v);
-	v->run->immediate_exit = 0;
+	set_immediate(v, false);
 	return rc;
 }
 
@@ -140,7 +167,7 @@ attend(struct vcore_vcpu *v, struct vcore_exit *e)
 	uint32_t r = vcore__kick_request(&v->kick);
 
 	if (r & VCORE__KICK_KICK) {
-		v->run->immediate_exit = 0;
+		set_immediate(v, false);
 		atomic_fetch_and(&v->kick.request, ~VCORE__KICK_KICK);
 		vcore__vcpu_count(&v->kicks);
 		e->kind = VCORE_EXIT_KICKED;
@@ -227,10 +254,15 @@ check_entry(struct vcore_vcpu *v, const struct vcore_exit *exit)
 static int
 enter_failed(struct vcore_vcpu *v, int rc)
 {
+	if (rc == -EBUSY)
+		return vcore__err(v->vm->log, rc,
+				  "vcore_vcpu_run: vCPU %u is running", v->id);
+	if (v->kick.way == VCORE__KICK_BLOCKED)
+		return vcore__err(v->vm->log, rc,
+				  "vcore_vcpu_run: vCPU %u: VCORE_VCPU_SIGNAL_BLOCKED, but signal %d is not blocked",
+				  v->id, v->kick.signal);
 	return vcore__err(v->vm->log, rc,
-			  rc == -EBUSY ?
-			  "vcore_vcpu_run: vCPU %u is running (signal %d)" :
-			  "vcore_vcpu_run: vCPU %u: VCORE_VCPU_SIGNAL_BLOCKED, but signal %d is not blocked",
+			  "vcore_vcpu_run: vCPU %u: VCORE_VCPU_SIGNAL_HANDLED, but signal %d is blocked or has no handler",
 			  v->id, v->kick.signal);
 }
 

@@ -10,7 +10,9 @@
 
 #define KNOWN_FLAGS                                                   \
 	(VCORE_VCPU_RETURN_UNCLAIMED | VCORE_VCPU_RETURN_PAUSED |     \
-	 VCORE_VCPU_SIGNAL_BLOCKED | VCORE_VCPU_NO_RESET)
+	 VCORE_VCPU_SIGNAL_BLOCKED | VCORE_VCPU_NO_RESET |            \
+	 VCORE_VCPU_SIGNAL_HANDLED)
+#define SIGNAL_FLAGS (VCORE_VCPU_SIGNAL_BLOCKED | VCORE_VCPU_SIGNAL_HANDLED)
 
 /* A new vCPU's state is kept; one that was there before gets it back. */
 static int
@@ -36,6 +38,15 @@ add_readers(struct vcore_vcpu *v)
 			vcore__bus_reader_init(v->bus[i], &v->reader[i]);
 }
 
+static enum vcore__kick_way
+kick_way(uint32_t flags)
+{
+	if (flags & VCORE_VCPU_SIGNAL_HANDLED)
+		return VCORE__KICK_HANDLED;
+	return flags & VCORE_VCPU_SIGNAL_BLOCKED ? VCORE__KICK_BLOCKED :
+						   VCORE__KICK_BLOCK;
+}
+
 /* Everything but the power-on state; v is zeroed and the caller's to free. */
 static int
 set_up(struct vcore_vcpu *v, struct vcore_vm *vm, uint32_t id, uint32_t flags)
@@ -57,8 +68,7 @@ set_up(struct vcore_vcpu *v, struct vcore_vm *vm, uint32_t id, uint32_t flags)
 	v->fd = v->loan->fd;
 	v->run = v->loan->run;
 	v->run->immediate_exit = 0;
-	vcore__kick_init(&v->kick, (int)vm->kick_signal,
-			 flags & VCORE_VCPU_SIGNAL_BLOCKED,
+	vcore__kick_init(&v->kick, (int)vm->kick_signal, kick_way(flags),
 			 &v->run->immediate_exit);
 	return 0;
 }
@@ -83,6 +93,10 @@ vcore_vcpu_new(struct vcore_vm *vm, uint32_t id,
 	if (o.flags & ~KNOWN_FLAGS)
 		return vcore__err(vm->log, -E2BIG,
 				  "vcore_vcpu_new: flags %#x: unknown bits",
+				  o.flags);
+	if ((o.flags & SIGNAL_FLAGS) == SIGNAL_FLAGS)
+		return vcore__err(vm->log, -EINVAL,
+				  "vcore_vcpu_new: flags %#x: the signal is either blocked or handled",
 				  o.flags);
 	v = calloc(1, sizeof(*v));
 	if (!v)

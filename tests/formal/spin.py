@@ -33,6 +33,11 @@ RUNS = {
         "HOLDS=2",
         "HOLDS=1 PAUSERS=1",
         "HOLDS=1 LATER=1 OWN=1",
+        "HANDLED=1 KICKERS=2",
+        "HANDLED=1 KICKERS=1 PAUSERS=1",
+        "HANDLED=1 KICKERS=1 LATER=1 OWN=1",
+        "HANDLED=1 KICKERS=1 FAILS=1",
+        "HANDLED=1 HOLDS=1 LATER=1",
         "LIVE HOLDS=1",
         "LIVE KICKERS=1 PAUSERS=1",
     ],
@@ -52,6 +57,7 @@ MUTANTS = {
         "MUTANT=4 PAUSERS=1",
         "MUTANT=5 HOLDS=1",
         "MUTANT=6 PAUSERS=1",
+        "MUTANT=7 HANDLED=1 KICKERS=1",
     ],
 }
 

@@ -98,10 +98,20 @@ assert_not_running(struct vcore_machine *m)
 	ck_assert_error(vcore_machine_reset(m), -EBUSY, "vcore_machine_reset");
 }
 
+/* Kicked by a signal that is blocked, or handled. */
+static uint32_t
+kicked_by(int with_handler)
+{
+	if (!with_handler)
+		return 0;
+	kvm_handle_kicks();
+	return VCORE_MACHINE_SIGNAL_HANDLED;
+}
+
 START_TEST(test_calls_in_the_wrong_state_return_ebusy)
 {
 	struct machine_guest guest = { MACHINE_GUEST(tight) };
-	struct vcore_machine *m = machine_new(&guest, 0);
+	struct vcore_machine *m = machine_new(&guest, kicked_by(_i));
 
 	ck_assert_int_eq(vcore_machine_state(m), VCORE_MACHINE_NEW);
 	assert_not_running(m);
@@ -240,7 +250,7 @@ END_TEST
 START_TEST(test_reset_by_the_embedder_keeps_it_running_or_paused)
 {
 	struct machine_guest guest = { MACHINE_GUEST(count) };
-	struct vcore_machine *m = machine_new(&guest, 0);
+	struct vcore_machine *m = machine_new(&guest, kicked_by(_i));
 
 	ck_assert_ok(vcore_machine_start(m));
 	ck_assert_ok(vcore_machine_reset(m));
@@ -665,7 +675,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_null_machine_returns_einval);
 	tcase_add_test(tc, test_next_bad_event_returns_einval);
-	tcase_add_test(tc, test_calls_in_the_wrong_state_return_ebusy);
+	tcase_add_loop_test(tc, test_calls_in_the_wrong_state_return_ebusy, 0, 2);
 	tcase_add_test(tc, test_stop_of_a_new_machine_makes_it_off);
 	tcase_add_test(tc, test_power_off_ends_run_and_output_has_arrived);
 	tcase_add_test(tc, test_guest_reset_boots_again);
@@ -674,8 +684,7 @@ main(void)
 		       test_reset_forgets_what_the_guest_before_has_asked_for);
 	tcase_add_test(tc, test_reset_asked_before_a_pause_happens_in_it);
 	tcase_add_test(tc, test_power_off_asked_before_a_pause_happens_in_it);
-	tcase_add_test(tc,
-		       test_reset_by_the_embedder_keeps_it_running_or_paused);
+	tcase_add_loop_test(tc, test_reset_by_the_embedder_keeps_it_running_or_paused, 0, 2);
 	tcase_add_test(tc,
 		       test_reset_that_cannot_boot_returns_eio_and_makes_it_off);
 	tcase_add_test(tc,

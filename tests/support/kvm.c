@@ -2,8 +2,11 @@
 /* A small VM on this machine's KVM, for tests of rig kvm. */
 #include "support/kvm.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "support/support.h"
 
@@ -29,6 +32,46 @@ kvm_host(void)
 	return host;
 }
 
+#ifdef SUPPORT_TSAN
+/* The kernel's struct sigaction, and how a handler returns. */
+struct kernel_sigaction {
+	void (*handler)(int signal);
+	unsigned long flags;
+	void (*restorer)(void);
+	unsigned long mask;
+};
+#define KERNEL_SA_RESTORER 0x04000000ul
+
+void
+kvm_sigreturn(void);
+__asm__(".pushsection .text\n"
+	".type kvm_sigreturn, @function\n"
+	"kvm_sigreturn: mov $15, %eax\n"	/* __NR_rt_sigreturn */
+	"	syscall\n"
+	".popsection");
+
+/* Behind the sanitizer's back, which would delay the handler. */
+void
+kvm_handle_kicks(void)
+{
+	struct kernel_sigaction sa = {
+		.handler = vcore_vcpu_kick_handler,
+		.flags = KERNEL_SA_RESTORER,
+		.restorer = kvm_sigreturn,
+	};
+
+	ck_assert_int_eq(syscall(SYS_rt_sigaction, SIGRTMIN, &sa, NULL, 8), 0);
+}
+#else
+void
+kvm_handle_kicks(void)
+{
+	struct sigaction sa = { .sa_handler = vcore_vcpu_kick_handler };
+
+	ck_assert_int_eq(sigaction(SIGRTMIN, &sa, NULL), 0);
+}
+#endif
+
 static void
 buses(struct kvm_bed *bed)
 {
@@ -45,6 +88,7 @@ void
 kvm_bed_new(struct kvm_bed *bed, uint32_t irqchip, uint32_t flags)
 {
 	struct vcore_region_opts region;
+	struct vcore_vcpu_opts vcpu;
 	struct vcore_vm_opts vm;
 
 	memset(bed, 0, sizeof(*bed));
@@ -62,7 +106,12 @@ kvm_bed_new(struct kvm_bed *bed, uint32_t irqchip, uint32_t flags)
 	vm.pio = bed->pio;
 	vm.mmio = bed->mmio;
 	ck_assert_ok(vcore_vm_new(bed->host, bed->memory, &vm, &bed->vm));
-	ck_assert_ok(vcore_vcpu_new(bed->vm, 0, NULL, &bed->vcpu));
+	VCORE_INIT(&vcpu);
+	if (flags & KVM_BED_HANDLED) {
+		kvm_handle_kicks();
+		vcpu.flags = VCORE_VCPU_SIGNAL_HANDLED;
+	}
+	ck_assert_ok(vcore_vcpu_new(bed->vm, 0, &vcpu, &bed->vcpu));
 }
 
 void

@@ -33,10 +33,16 @@ struct kvm_bed {
 
 /* 1 MiB of memory at 0, both buses unless bare, one vCPU. Asserts. */
 #define KVM_BED_BARE (1u << 0)
+/* Its vCPU is VCORE_VCPU_SIGNAL_HANDLED, and the handler is there. */
+#define KVM_BED_HANDLED (1u << 1)
 void
 kvm_bed_new(struct kvm_bed *bed, uint32_t irqchip, uint32_t flags);
 void
 kvm_bed_free(struct kvm_bed *bed);
+
+/* Install vcore_vcpu_kick_handler() for SIGRTMIN. */
+void
+kvm_handle_kicks(void);
 
 /* Bytes into memory. */
 void

@@ -16,6 +16,12 @@
 #include <sanitizer/msan_interface.h>
 #define SUPPORT_MSAN
 #endif
+#if __has_feature(thread_sanitizer)
+#define SUPPORT_TSAN
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define SUPPORT_TSAN
 #endif
 
 /* The call returns this error, and its text begins with that. */

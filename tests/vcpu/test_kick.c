@@ -18,14 +18,41 @@ static struct vcore__kick kick;
 static volatile uint8_t immediate;
 
 static void
-setup(void)
+start_over(enum vcore__kick_way way)
 {
 	memset(&kick, 0, sizeof(kick));
 	immediate = 0;
-	vcore__kick_init(&kick, SIGRTMIN, false, &immediate);
+	vcore__kick_init(&kick, SIGRTMIN, way, &immediate);
 }
 
-/* As KVM_RUN: returns when the signal is pending, leaves it pending. */
+static void
+setup(void)
+{
+	start_over(VCORE__KICK_BLOCK);
+}
+
+/* As vcore_vcpu_kick_handler(): only on the owner's thread. */
+static void
+on_signal(int sig)
+{
+	(void)sig;
+	immediate = 1;
+}
+
+/* Tests that go both ways: 1 with a handler. */
+static void
+go(int with_handler)
+{
+	if (!with_handler)
+		return;
+	signal(SIGRTMIN, on_signal);
+	start_over(VCORE__KICK_HANDLED);
+}
+
+/*
+ * As KVM_RUN: returns when the signal is pending, and leaves it pending, or has
+ * been handled.
+ */
 static void
 guest(void)
 {
@@ -126,12 +153,14 @@ every_kick_is_answered(uint32_t fast)
 
 START_TEST(test_kick_spinning_guest)
 {
+	go(_i);
 	every_kick_is_answered(0);
 }
 END_TEST
 
 START_TEST(test_kick_exiting_guest)
 {
+	go(_i);
 	every_kick_is_answered(1);
 }
 END_TEST
@@ -198,12 +227,27 @@ START_TEST(test_enter_blocks_and_leave_restores)
 }
 END_TEST
 
+START_TEST(test_handled_signal_is_left_alone)
+{
+	sigset_t mask, now;
+	bool fresh;
+
+	go(1);
+	ck_assert_int_eq(vcore__kick_enter(&kick, &mask, &fresh), 0);
+	/* KVM is to be given no mask. */
+	ck_assert(!fresh);
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	ck_assert_int_eq(sigismember(&now, SIGRTMIN), 0);
+	vcore__kick_leave(&kick);
+}
+END_TEST
+
 START_TEST(test_trusted_signal_must_be_blocked)
 {
 	sigset_t mask, set;
 	bool fresh;
 
-	kick.trust = true;
+	kick.way = VCORE__KICK_BLOCKED;
 	ck_assert_int_eq(vcore__kick_enter(&kick, &mask, &fresh), -EINVAL);
 	ck_assert(!vcore__kick_is_owner(&kick));
 	sigemptyset(&set);
@@ -267,7 +311,7 @@ START_TEST(test_trusted_threads_one_after_the_other)
 	sigset_t set;
 	int rc;
 
-	kick.trust = true;
+	kick.way = VCORE__KICK_BLOCKED;
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -340,12 +384,14 @@ pause_excludes(uint32_t fast)
 
 START_TEST(test_pause_excludes_spinning_guest)
 {
+	go(_i);
 	pause_excludes(0);
 }
 END_TEST
 
 START_TEST(test_pause_excludes_exiting_guest)
 {
+	go(_i);
 	pause_excludes(1);
 }
 END_TEST
@@ -446,16 +492,17 @@ main(void)
 	TCase *t = tcase_create("kick");
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_add_test(t, test_kick_spinning_guest);
-	tcase_add_test(t, test_kick_exiting_guest);
+	tcase_add_loop_test(t, test_kick_spinning_guest, 0, 2);
+	tcase_add_loop_test(t, test_kick_exiting_guest, 0, 2);
 	tcase_add_test(t, test_kick_before_run_is_kept);
 	tcase_add_test(t, test_kick_by_the_owner_sets_immediate_exit);
 	tcase_add_test(t, test_enter_blocks_and_leave_restores);
+	tcase_add_test(t, test_handled_signal_is_left_alone);
 	tcase_add_test(t, test_trusted_signal_must_be_blocked);
 	tcase_add_test(t, test_kick_after_fork);
 	tcase_add_test(t, test_trusted_threads_one_after_the_other);
-	tcase_add_test(t, test_pause_excludes_spinning_guest);
-	tcase_add_test(t, test_pause_excludes_exiting_guest);
+	tcase_add_loop_test(t, test_pause_excludes_spinning_guest, 0, 2);
+	tcase_add_loop_test(t, test_pause_excludes_exiting_guest, 0, 2);
 	tcase_add_test(t, test_pause_of_nobody_is_immediate);
 	tcase_add_test(t, test_pause_count_has_a_limit);
 	tcase_add_test(t, test_pause_times_out);

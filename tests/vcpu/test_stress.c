@@ -19,6 +19,13 @@
 #define RUNNERS support_rounds(10, 100)
 #define SECOND 1000000000ull
 
+/* Of a bed: the signal blocked, or handled. */
+static uint32_t
+flags(int i)
+{
+	return i ? KVM_BED_HANDLED : 0;
+}
+
 struct runner {
 	struct vcore_vcpu *vcpu;
 	pthread_t thread;
@@ -94,7 +101,7 @@ START_TEST(test_kick_tight_guest)
 {
 	struct kvm_bed bed;
 
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, flags(_i));
 	kvm_bed_guest(&bed, tight);
 	kick_all(&bed);
 	kvm_bed_free(&bed);
@@ -105,7 +112,7 @@ START_TEST(test_kick_halted_guest)
 {
 	struct kvm_bed bed;
 
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_KERNEL, 0);
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_KERNEL, flags(_i));
 	kvm_bed_guest(&bed, halt);
 	kick_all(&bed);
 	kvm_bed_free(&bed);
@@ -116,7 +123,7 @@ START_TEST(test_kick_exiting_guest)
 {
 	struct kvm_bed bed;
 
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, flags(_i));
 	kvm_bed_guest(&bed, exits);
 	kick_all(&bed);
 	kvm_bed_free(&bed);
@@ -125,12 +132,15 @@ END_TEST
 
 START_TEST(test_kick_waiting_processor)
 {
+	struct vcore_vcpu_opts opts;
 	struct vcore_vcpu *ap;
 	struct kvm_bed bed;
 
 	/* One that waits for INIT: KVM_RUN blocks without a guest. */
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_KERNEL, 0);
-	ck_assert_ok(vcore_vcpu_new(bed.vm, 1, NULL, &ap));
+	VCORE_INIT(&opts);
+	opts.flags = _i ? VCORE_VCPU_SIGNAL_HANDLED : 0;
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_KERNEL, flags(_i));
+	ck_assert_ok(vcore_vcpu_new(bed.vm, 1, &opts, &ap));
 	vcore_vcpu_unref(bed.vcpu);
 	bed.vcpu = ap;
 	kick_all(&bed);
@@ -164,7 +174,7 @@ START_TEST(test_kick_storm_from_several_threads)
 	uint32_t i, before, runners = RUNNERS;
 	void *failed;
 
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, flags(_i));
 	kvm_bed_guest(&bed, exits);
 	storm.vcpu = bed.vcpu;
 	runner_start(&r, bed.vcpu);
@@ -196,7 +206,7 @@ START_TEST(test_pause_holds_the_guest_out)
 	struct runner r;
 	uint32_t i, pauses = PAUSES;
 
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, flags(_i));
 	kvm_bed_guest(&bed, exits);
 	runner_start(&r, bed.vcpu);
 	VCORE_INIT(&a);
@@ -227,7 +237,7 @@ START_TEST(test_kick_comes_through_a_pause)
 	struct runner r;
 	uint32_t i;
 
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, flags(_i));
 	kvm_bed_guest(&bed, tight);
 	runner_start(&r, bed.vcpu);
 	ck_assert_ok(vcore_vcpu_pause(bed.vcpu, 0));
@@ -262,13 +272,13 @@ kick_a_hundred(void *opaque)
 
 /* A guest on this thread, kicked by another one. */
 static void
-run_here(void)
+run_here(uint32_t bed_flags)
 {
 	struct runner r = { .other = 0 };
 	struct kvm_bed bed;
 	pthread_t thread;
 
-	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, 0);
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, bed_flags);
 	kvm_bed_guest(&bed, tight);
 	r.vcpu = bed.vcpu;
 	pthread_create(&thread, NULL, kick_a_hundred, &r);
@@ -284,16 +294,53 @@ START_TEST(test_kick_and_pause_in_a_forked_child)
 	int status;
 	pid_t pid;
 
-	run_here();
+	run_here(flags(_i));
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		alarm(60);
-		run_here();
+		run_here(flags(_i));
 		_exit(0);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+static void *
+signal_main(void *opaque)
+{
+	struct runner *r = opaque;
+	uint32_t i, signals = KICKS;
+
+	/* The runner blocks none, and lives until it is kicked. */
+	for (i = 0; i < signals; i++) {
+		pthread_kill(r->thread, SIGRTMIN);
+		if (i % 2)
+			usleep(i % 50);
+	}
+	return NULL;
+}
+
+/* Signals that the library did not send are no kicks. */
+START_TEST(test_signals_of_strangers_do_not_end_a_run)
+{
+	struct kvm_bed bed;
+	pthread_t thread;
+	struct runner r;
+
+	kvm_bed_new(&bed, VCORE_VM_IRQCHIP_NONE, KVM_BED_HANDLED);
+	if (_i)
+		kvm_bed_guest(&bed, tight);
+	else
+		kvm_bed_guest(&bed, exits);
+	runner_start(&r, bed.vcpu);
+	pthread_create(&thread, NULL, signal_main, &r);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(atomic_load(&r.kicked), 0);
+	runner_stop(&r);
+	ck_assert_uint_eq(atomic_load(&r.kicked), 1);
+	kvm_bed_free(&bed);
 }
 END_TEST
 
@@ -376,14 +423,16 @@ main(void)
 	if (!host)
 		return KVM_SKIPPED;
 	vcore_host_unref(host);
-	tcase_add_test(t, test_kick_tight_guest);
-	tcase_add_test(t, test_kick_halted_guest);
-	tcase_add_test(t, test_kick_exiting_guest);
-	tcase_add_test(t, test_kick_waiting_processor);
-	tcase_add_test(t, test_kick_storm_from_several_threads);
-	tcase_add_test(t, test_pause_holds_the_guest_out);
-	tcase_add_test(t, test_kick_comes_through_a_pause);
-	tcase_add_test(t, test_kick_and_pause_in_a_forked_child);
+	tcase_add_loop_test(t, test_kick_tight_guest, 0, 2);
+	tcase_add_loop_test(t, test_kick_halted_guest, 0, 2);
+	tcase_add_loop_test(t, test_kick_exiting_guest, 0, 2);
+	tcase_add_loop_test(t, test_kick_waiting_processor, 0, 2);
+	tcase_add_loop_test(t, test_kick_storm_from_several_threads, 0, 2);
+	tcase_add_loop_test(t, test_pause_holds_the_guest_out, 0, 2);
+	tcase_add_loop_test(t, test_kick_comes_through_a_pause, 0, 2);
+	tcase_add_loop_test(t, test_kick_and_pause_in_a_forked_child, 0, 2);
+	tcase_add_loop_test(t, test_signals_of_strangers_do_not_end_a_run, 0,
+			    2);
 	tcase_add_test(t, test_pause_times_out_while_handler_is_busy);
 	suite_add_tcase(suite, t);
 	return support_run(suite);

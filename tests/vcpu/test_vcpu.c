@@ -189,6 +189,50 @@ START_TEST(test_vcpu_signal_blocked_is_checked)
 }
 END_TEST
 
+START_TEST(test_vcpu_signal_handled_is_checked)
+{
+	struct vcore_vcpu_opts opts;
+	struct vcore_vcpu *v;
+	sigset_t set;
+
+	VCORE_INIT(&opts);
+	opts.flags = VCORE_VCPU_SIGNAL_HANDLED;
+	ck_assert_ok(vcore_vcpu_new(f.vm, 1, &opts, &v));
+	/* No handler; none that does anything; blocked. */
+	ck_assert_error(vcore_vcpu_run(v, &e), -EINVAL, "vcore_vcpu_run");
+	signal(SIGRTMIN, SIG_IGN);
+	ck_assert_error(vcore_vcpu_run(v, &e), -EINVAL, "vcore_vcpu_run");
+	signal(SIGRTMIN, vcore_vcpu_kick_handler);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	ck_assert_error(vcore_vcpu_run(v, &e), -EINVAL, "vcore_vcpu_run");
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	ck_assert_ok(vcore_vcpu_kick(v));
+	ck_assert_ok(vcore_vcpu_run(v, &e));
+	ck_assert_uint_eq(e.kind, VCORE_EXIT_KICKED);
+	/* Outside of a run it does nothing. */
+	raise(SIGRTMIN);
+	vcore_vcpu_kick_handler(SIGRTMIN);
+	ck_assert_uint_eq(v->run->immediate_exit, 0);
+	vcore_vcpu_unref(v);
+	signal(SIGRTMIN, SIG_DFL);
+}
+END_TEST
+
+START_TEST(test_vcpu_signal_blocked_and_handled_is_einval)
+{
+	struct vcore_vcpu_opts opts;
+	struct vcore_vcpu *v = NULL;
+
+	VCORE_INIT(&opts);
+	opts.flags = VCORE_VCPU_SIGNAL_HANDLED | VCORE_VCPU_SIGNAL_BLOCKED;
+	ck_assert_error(vcore_vcpu_new(f.vm, 1, &opts, &v), -EINVAL,
+			"vcore_vcpu_new");
+	ck_assert_ptr_null(v);
+}
+END_TEST
+
 /* What a handler may and may not do on its vCPU. */
 static struct {
 	struct vcore_vcpu *other;
@@ -633,6 +677,8 @@ main(void)
 	tcase_add_test(t, test_vcpu_reset_without_saved_state_is_eopnotsupp);
 	tcase_add_test(t, test_vcpu_return_paused);
 	tcase_add_test(t, test_vcpu_signal_blocked_is_checked);
+	tcase_add_test(t, test_vcpu_signal_handled_is_checked);
+	tcase_add_test(t, test_vcpu_signal_blocked_and_handled_is_einval);
 	tcase_add_test(t, test_vcpu_rules_inside_a_handler);
 	tcase_add_test(t, test_vcpu_calls_while_it_runs_are_ebusy);
 	tcase_add_test(t, test_vcpu_registers_while_it_runs_are_ebusy);
