@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Descriptor chains: reading them, checking them, and where they are kept. */
-#include "virtio/virtqueue.h"
+#include "virtio/chain.h"
 
-#include <linux/virtio_ring.h>
 #include <sys/mman.h>
-
-/* A descriptor, read once from guest memory. */
-struct desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags, next;
-};
 
 /* The table that is walked: the queue's, or an indirect one. */
 struct table {
@@ -85,7 +77,7 @@ vcore__chain_give_large(struct vcore__chain_pool *pool, struct vcore__chain *c)
 
 const char vcore__chain_full[] = "no large array is free";
 
-/* A chain being read, beyond what parse_plain() can do. */
+/* A chain being read, beyond what vcore__chain_plain() can do. */
 struct walk {
 	struct vcore_virtqueue *q;
 	struct vcore__chain *c;
@@ -97,49 +89,32 @@ struct walk {
 	bool full;			/* no large array is free */
 };
 
-/* Both words of a descriptor are read once; this is what they say. */
-static inline struct desc
-decode(uint64_t word0, uint64_t word1)
-{
-	return (struct desc){
-		.addr = word0, .len = (uint32_t)word1,
-		.flags = (uint16_t)(word1 >> 32),
-		.next = (uint16_t)(word1 >> 48),
-	};
-}
-
-static inline struct desc
-load_desc(VCORE__GUEST_PTR *table, uint32_t i)
-{
-	VCORE__GUEST_PTR *at = vcore__guest_at(table, 16ull * i);
-
-	return decode(vcore__guest_load64(at),
-		      vcore__guest_load64(vcore__guest_at(at, 8)));
-}
-
 /*
- * Every byte of guest memory that describes a chain is read once: as two words
- * where it is aligned, which an indirect table need not be.
+ * Every byte of guest memory that describes a chain is read once, also where it
+ * is not aligned, which an indirect table need not be.
  */
 static bool
-read_desc(struct walk *w, uint32_t i, struct desc *d)
+read_desc(struct walk *w, uint32_t i, struct vcore__desc *d)
 {
-	uint64_t raw[2];
+	struct vring_desc raw;
 
 	if (w->t.hva) {
-		*d = load_desc(w->t.hva, i);
+		*d = vcore__desc_load(w->t.hva, i);
 		return true;
 	}
 	if (vcore__memory_get(&w->q->user, w->t.gpa + sizeof(raw) * (uint64_t)i,
-			      raw, sizeof(raw)) < 0)
+			      &raw, sizeof(raw)) < 0)
 		return false;
-	*d = decode(le64toh(raw[0]), le64toh(raw[1]));
+	*d = (struct vcore__desc){
+		.addr = le64toh(raw.addr), .len = le32toh(raw.len),
+		.flags = le16toh(raw.flags), .next = le16toh(raw.next),
+	};
 	return true;
 }
 
 /* virtio 1.2, 2.7.5.3: the flag WRITE of such a descriptor is ignored. */
 static const char *
-enter_table(struct walk *w, const struct desc *d)
+enter_table(struct walk *w, const struct vcore__desc *d)
 {
 	struct vcore_virtqueue *q = w->q;
 	uint64_t end;
@@ -187,7 +162,7 @@ enlarge(struct walk *w)
 
 /* The iovecs of one buffer. */
 static const char *
-add_iov(struct walk *w, const struct desc *d, uint32_t *n)
+add_iov(struct walk *w, const struct vcore__desc *d, uint32_t *n)
 {
 	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
 	int rc;
@@ -213,7 +188,7 @@ add_iov(struct walk *w, const struct desc *d, uint32_t *n)
 }
 
 static const char *
-add_desc(struct walk *w, const struct desc *d)
+add_desc(struct walk *w, const struct vcore__desc *d)
 {
 	bool write = (d->flags & VRING_DESC_F_WRITE) != 0;
 	struct vcore_chain *pub = &w->c->pub;
@@ -245,7 +220,7 @@ add_desc(struct walk *w, const struct desc *d)
  * descriptors as the queue: 2.7.5.3.1.
  */
 static const char *
-walk(struct walk *w, struct desc d)
+walk(struct walk *w, struct vcore__desc d)
 {
 	const char *why;
 	uint32_t i;
@@ -272,66 +247,9 @@ walk(struct walk *w, struct desc d)
 	}
 }
 
-/*
- * A chain as most are: descriptors of the queue's own table, each of them one
- * iovec and in the span hit last. Registers only, for this is most of what a
- * request costs. true: that was all, or *why is set. Else walk() goes on with
- * *d, which was read here and is not read again.
- */
-static inline bool
-parse_plain(struct vcore_virtqueue *q, struct vcore__chain *c, struct desc *d,
-	    const char **why)
-{
-	const struct vcore__span *s = vcore__memory_span(&q->user, d->addr);
-	uint32_t size = q->ring.size;
-	struct iovec *iov = c->small, *split = NULL;
-	struct iovec *end = iov + (size < VCORE__CHAIN_SMALL ?
-				   size : VCORE__CHAIN_SMALL);
-	uint64_t offset, len = 0, readable_len = 0;
-	bool done = false;
-
-	while (s && iov < end && !(d->flags & VRING_DESC_F_INDIRECT)) {
-		if (!vcore__span_holds(s, d->addr) || !d->len ||
-		    !vcore__span_covers(s, d->addr, d->len, &offset))
-			break;
-		if (d->flags & VRING_DESC_F_WRITE) {
-			if (s->flags & VCORE_MEMORY_READONLY)
-				break;
-			if (!split) {
-				split = iov;
-				readable_len = len;
-			}
-		} else if (split) {
-			break;
-		}
-		*iov++ = vcore__guest_iov(vcore__guest_at(s->hva, offset),
-					  d->len);
-		len += d->len;
-		done = !(d->flags & VRING_DESC_F_NEXT);
-		if (done)
-			break;
-		if (d->next >= size) {
-			*why = "next descriptor beyond the table";
-			return true;
-		}
-		*d = load_desc(q->desc, d->next);
-	}
-	if (!split) {
-		split = iov;
-		readable_len = len;
-	}
-	if (len > UINT32_MAX)
-		*why = "chain longer than 4 GiB";
-	c->pub.readable = (uint32_t)(split - c->small);
-	c->pub.writable = (uint32_t)(iov - split);
-	c->pub.readable_len = readable_len;
-	c->pub.writable_len = len - readable_len;
-	return done || *why;
-}
-
-/* The rest of it, with everything that a chain may have. */
-static __attribute__((noinline)) const char *
-parse_rest(struct vcore_virtqueue *q, struct vcore__chain *c, struct desc d)
+const char *
+vcore__chain_parse_rest(struct vcore_virtqueue *q, struct vcore__chain *c,
+			struct vcore__desc d)
 {
 	struct vcore_chain *pub = &c->pub;
 	struct walk w = {
@@ -352,22 +270,6 @@ parse_rest(struct vcore_virtqueue *q, struct vcore__chain *c, struct desc d)
 	why = walk(&w, d);
 	c->count = w.count;
 	return w.full ? vcore__chain_full : why;
-}
-
-const char *
-vcore__chain_parse(struct vcore_virtqueue *q, struct vcore__chain *c,
-		   uint32_t head)
-{
-	struct desc d = load_desc(q->desc, head);
-	const char *why = NULL;
-
-	c->pub.iov = c->small;
-	c->pub.head = (uint16_t)head;
-	c->pub.opaque = NULL;
-	if (!parse_plain(q, c, &d, &why))
-		return parse_rest(q, c, d);
-	c->count = c->pub.readable + c->pub.writable;
-	return why;
 }
 
 static inline VCORE__GUEST_PTR *

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The split ring: popping chains, pushing them back, asking for kicks. */
-#include "virtio/virtqueue.h"
+#include "virtio/chain.h"
 
-#include <linux/virtio_ring.h>
 #include <stdlib.h>
 
 /* virtio 1.2, 2.7: offsets in the two rings the driver and the device write. */
@@ -23,7 +22,7 @@ vcore__virtqueue_init(struct vcore_virtqueue *q, struct vcore_memory *memory,
 {
 	int rc;
 
-	q->busy = calloc((max + 63) / 64, sizeof(*q->busy));
+	q->busy = calloc(max, sizeof(*q->busy));
 	if (!q->busy)
 		return -ENOMEM;
 	rc = vcore__chain_pool_init(&q->pool, max);
@@ -91,6 +90,9 @@ vcore__virtqueue_setup(struct vcore_virtqueue *q,
 {
 	vcore__virtqueue_forget(q);
 	q->ring = *ring;
+	q->plain = ring->size < VCORE__CHAIN_SMALL ? ring->size :
+						     VCORE__CHAIN_SMALL;
+	q->mask = (uint16_t)(ring->size - 1);
 	q->state = VCORE__QUEUE_CLOSED;
 	q->kicks = true;
 	q->signalled_valid = false;
@@ -283,12 +285,10 @@ given_outside(struct vcore_virtqueue *q, uint32_t phase, bool large)
 static inline void
 give(struct vcore_virtqueue *q, struct vcore__chain *c)
 {
-	uint32_t head = c->pub.head;
 	bool large;
 
 	c->in_flight = false;
-	q->busy[head / 64] &= ~(UINT64_C(1) << (head % 64));
-	q->in_flight--;
+	q->busy[c->pub.head] = 0;
 	q->pins[c->phase]--;
 	large = vcore__chain_give(&q->pool, c);
 	if (!q->in_dispatch)
@@ -298,14 +298,13 @@ give(struct vcore_virtqueue *q, struct vcore__chain *c)
 static inline void
 take(struct vcore_virtqueue *q, struct vcore__chain *c)
 {
-	uint32_t head = c->pub.head, count = c->count;
+	uint32_t count = c->count;
 
 	c->phase = q->phase;
 	q->pins[c->phase]++;
 	c->avail = q->last_avail++;
 	c->in_flight = true;
-	q->busy[head / 64] |= UINT64_C(1) << (head % 64);
-	q->in_flight++;
+	q->busy[c->pub.head] = 1;
 	q->budget -= count < q->budget ? count : q->budget;
 	atomic_store_explicit(&q->chains, q->chains + 1, memory_order_relaxed);
 }
@@ -321,54 +320,69 @@ refuse(struct vcore_virtqueue *q, struct vcore__chain *c, const char *why)
 		vcore_virtqueue_break(q, why);
 }
 
-/* Inside a section, ring found, avail_idx != last_avail. */
-static struct vcore__chain *
-pop_head(struct vcore_virtqueue *q)
+/* Inside a section, ring found, avail_idx != last_avail. 1: popped. */
+static APART int
+pop_head(struct vcore_virtqueue *q, struct vcore_chain **chain)
 {
 	struct vcore__chain *c;
-	uint32_t head, slot = q->last_avail & (q->ring.size - 1);
-	const char *why;
+	uint32_t head, slot = q->last_avail & q->mask;
+	const char *why = NULL;
+	struct vcore__desc d;
 
 	head = vcore__guest_load16(
 		vcore__guest_at(q->avail, AVAIL_RING + 2ull * slot));
 	if (head >= q->ring.size) {
 		vcore_virtqueue_break(q, "head beyond the queue");
-		return NULL;
+		return 0;
 	}
-	if (q->busy[head / 64] & (UINT64_C(1) << (head % 64))) {
+	if (q->busy[head]) {
 		vcore_virtqueue_break(q, "head is in flight already");
-		return NULL;
+		return 0;
 	}
 	c = vcore__chain_take(&q->pool);
 	if (!c)
-		return NULL;
-	why = vcore__chain_parse(q, c, head);
+		return 0;
+	c->pub.iov = c->small;
+	c->pub.head = (uint16_t)head;
+	c->pub.opaque = NULL;
+	d = vcore__desc_load(q->desc, head);
+	if (!vcore__chain_plain(q, c, &d, &why))
+		why = vcore__chain_parse_rest(q, c, d);
 	if (why) {
 		refuse(q, c, why);
-		return NULL;
+		return 0;
 	}
 	take(q, c);
-	return c;
+	*chain = &c->pub;
+	return 1;
+}
+
+static APART int
+pop_outside(struct vcore_virtqueue *q, struct vcore_chain **chain)
+{
+	int rc = 0;
+
+	if (enter(q) && (q->avail_idx != q->last_avail || look_again(q)))
+		rc = pop_head(q, chain);
+	leave(q);
+	return rc;
 }
 
 int
 vcore_virtqueue_pop(struct vcore_virtqueue *q, struct vcore_chain **chain)
 {
-	struct vcore__chain *c = NULL;
-
 	if (!q || !chain || q->state != VCORE__QUEUE_OPEN)
 		return 0;
-	if (enter(q) && (q->avail_idx != q->last_avail || look_again(q))) {
-		if (q->in_dispatch && q->budget == 0)
-			q->hungry = true;
-		else
-			c = pop_head(q);
-	}
-	leave(q);
-	if (!c)
+	if (!q->in_dispatch)
+		return pop_outside(q, chain);
+	if (!q->ring_found ||
+	    (q->avail_idx == q->last_avail && !look_again(q)))
 		return 0;
-	*chain = &c->pub;
-	return 1;
+	if (q->budget == 0) {
+		q->hungry = true;
+		return 0;
+	}
+	return pop_head(q, chain);
 }
 
 void
@@ -392,10 +406,16 @@ vcore_virtqueue_drop(struct vcore_virtqueue *q, struct vcore_chain *chain)
 		give(q, c);
 }
 
+static uint32_t
+in_flight(const struct vcore_virtqueue *q)
+{
+	return q->pins[0] + q->pins[1];
+}
+
 void
 vcore__virtqueue_forget(struct vcore_virtqueue *q)
 {
-	for (uint32_t i = 0; q->in_flight && i < q->pool.fresh; i++)
+	for (uint32_t i = 0; i < q->pool.fresh && in_flight(q); i++)
 		vcore_virtqueue_drop(q, &q->pool.chain[i].pub);
 }
 
@@ -418,9 +438,9 @@ vcore_virtqueue_push(struct vcore_virtqueue *q, struct vcore_chain *chain,
 	if (written > chain->writable_len)
 		written = (uint32_t)chain->writable_len;
 	if (enter(q) && is_writing(q)) {
-		elem = vcore__guest_at(q->used, USED_RING +
-				       8ull * (q->used_idx &
-					       (q->ring.size - 1)));
+		elem = vcore__guest_at(q->used,
+				       USED_RING +
+				       8ull * (q->used_idx & q->mask));
 		vcore__guest_store32(elem, chain->head);
 		vcore__guest_store32(vcore__guest_at(elem, 4), written);
 		q->used_idx++;
@@ -549,7 +569,7 @@ vcore_virtqueue_loop(const struct vcore_virtqueue *q)
 uint32_t
 vcore_virtqueue_in_flight(const struct vcore_virtqueue *q)
 {
-	return q ? q->in_flight : 0;
+	return q ? in_flight(q) : 0;
 }
 
 void

@@ -89,10 +89,12 @@ struct vcore_virtqueue {
 	uint32_t max;			/* descriptors */
 	struct vcore__memory_user user;
 	struct vcore__chain_pool pool;
-	uint64_t *busy;			/* bit n: head n is in flight */
+	uint8_t *busy;			/* by head: it is in flight */
 	void *opaque;			/* the device's */
 
 	struct vcore__ring ring;
+	uint32_t plain;			/* descriptors of a chain that is short:
+					 * it fits small[], and the ring */
 	enum vcore__queue_state state;
 	bool kicks;			/* the driver is asked for kicks */
 	bool signalled_valid;
@@ -109,7 +111,7 @@ struct vcore_virtqueue {
 	uint16_t used_idx;		/* next to push */
 	uint16_t flushed;		/* used->idx as last written */
 	uint16_t signalled;		/* used_idx at the last decision */
-	uint32_t in_flight;
+	uint16_t mask;			/* ring size - 1 */
 	/*
 	 * Chains are pinned together: one pin of the map for all chains of a
 	 * phase. It is taken and given back where a section ends: what is
@@ -119,7 +121,7 @@ struct vcore_virtqueue {
 	uint32_t pins[2];		/* chains in flight, by phase */
 	bool pinned[2];			/* the map's pin is held */
 	bool reserved[2];
-	uint32_t budget;		/* left in this dispatch */
+	uint32_t budget;			/* left in this dispatch */
 
 	/* Counters: written by the owner, read by anyone. */
 	_Atomic uint64_t chains, interrupts;
@@ -203,15 +205,5 @@ vcore__chain_give(struct vcore__chain_pool *pool, struct vcore__chain *c)
 	pool->free = c;
 	return large;
 }
-
-/*
- * Inside a section of the map: read the chain that starts at head and fill in
- * its iovecs. NULL, or what is wrong with it; vcore__chain_full: nothing is, but
- * no large array is free now.
- */
-const char *
-vcore__chain_parse(struct vcore_virtqueue *q, struct vcore__chain *c,
-		   uint32_t head);
-extern const char vcore__chain_full[];
 
 #endif

@@ -106,5 +106,5 @@ mutant() {
 }
 
 mutant lib/virtio/virtqueue.c 'head >= q->ring.size' 'head > q->ring.size'
-mutant lib/virtio/chain.c 'd->next >= size' 'd->next > size'
+mutant lib/virtio/chain.h 'd->next >= q->ring.size' 'd->next > q->ring.size'
 exit $failed

@@ -100,7 +100,7 @@ static inline void
 bare_teardown(void)
 {
 	vcore__virtqueue_forget(&q);
-	ck_assert_uint_eq(q.in_flight, 0);
+	ck_assert_uint_eq(vcore_virtqueue_in_flight(&q), 0);
 	vcore__virtqueue_fini(&q);
 	vdriver_env_fini(&env);
 }
@@ -121,7 +121,7 @@ bare_assert_broken(const char *why)
 	ck_assert_ptr_nonnull(broken_why);
 	ck_assert_str_eq(broken_why, why);
 	ck_assert_ptr_null(bare_pop());
-	ck_assert_uint_eq(q.in_flight, 0);
+	ck_assert_uint_eq(vcore_virtqueue_in_flight(&q), 0);
 	ck_assert_uint_eq(vdriver_used_idx(ring), 0);
 	/* The queue serves again after it was set up anew. */
 	bare_open(BARE_MAX, false);
