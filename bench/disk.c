@@ -91,15 +91,20 @@ request_done(struct vcore_disk_request *disk)
 {
 	struct request *req = (struct request *)disk;
 	struct run *r = req->run;
+	struct vcore_loop *loop = NULL;
 
 	pthread_mutex_lock(&r->lock);
 	req->next = r->done;
 	r->done = req;
-	if (!r->posted) {
-		r->posted = true;
-		bench_need(vcore_loop_call(r->loop, serve, r) == 0, "call");
-	}
+	if (!r->posted)
+		loop = vcore_loop_ref(r->loop);
+	r->posted = true;
 	pthread_mutex_unlock(&r->lock);
+	/* r is there until serve() has run; the loop is ours. */
+	if (loop) {
+		bench_need(vcore_loop_call(loop, serve, r) == 0, "call");
+		vcore_loop_unref(loop);
+	}
 }
 
 /* What is done; if nothing is, the next to be done calls serve() again. */

@@ -8,7 +8,9 @@
  *
  * Everything a completing thread touches of the queue it touches under the
  * lock: once the loop has taken the last request from the list, that thread is
- * out, and the queue can stop.
+ * out, and the queue can stop. But for the call, which is posted after that, so
+ * that the loop does not wake up to wait for the lock: while it is on its way
+ * the queue does not stop, and the loop is held by a reference.
  */
 #include "devices/block.h"
 
@@ -29,6 +31,7 @@ disk_done(struct vcore_disk_request *disk)
 {
 	struct vcore__block_request *req = of_disk(disk);
 	struct vcore__block_queue *q = req->queue;
+	struct vcore_loop *loop = NULL;
 
 	req->next = NULL;
 	pthread_mutex_lock(&q->lock);
@@ -36,9 +39,13 @@ disk_done(struct vcore_disk_request *disk)
 	q->done_end = &req->next;
 	if (!q->posted) {
 		q->posted = true;
-		vcore__loop_post(vcore_virtqueue_loop(q->vq), &q->call);
+		loop = vcore_loop_ref(vcore_virtqueue_loop(q->vq));
 	}
 	pthread_mutex_unlock(&q->lock);
+	if (loop != NULL) {
+		vcore__loop_post(loop, &q->call);
+		vcore_loop_unref(loop);
+	}
 }
 
 /* The loop looks after the list itself for a while: true if so. */

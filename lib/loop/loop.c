@@ -9,9 +9,10 @@
  *
  * Posted calls are a stack that many threads push to and the owner takes as a
  * whole and reverses. The eventfd is written by the push that finds the stack
- * empty, and read before the stack is taken: a push is either taken, or finds
- * the stack empty after that and writes. A callback of a source or a timer need
- * not write: the stack is looked at when those have run.
+ * empty, and each write is told once (EPOLLET), before the stack is taken: a
+ * push is either taken, or finds the stack empty after that and writes. So it
+ * need not be read. A callback of a source or a timer need not write: the stack
+ * is looked at when those have run.
  */
 #include <vcore/loop.h>
 
@@ -69,7 +70,6 @@ wake(struct vcore_loop *loop)
 	uint64_t one = 1;
 	ssize_t n;
 
-	/* EAGAIN: the counter is at its limit, so it is readable already. */
 	n = write(loop->wakefd, &one, sizeof(one));
 	(void)n;
 }
@@ -116,16 +116,10 @@ run_first(struct vcore_loop *loop)
 }
 
 static int
-run_calls(struct vcore_loop *loop, bool woken)
+run_calls(struct vcore_loop *loop)
 {
-	uint64_t counter;
 	int called = 0;
-	ssize_t n;
 
-	if (woken) {
-		n = read(loop->wakefd, &counter, sizeof(counter));
-		(void)n;
-	}
 	collect(loop);
 	for (; loop->todo && called < VCORE__LOOP_BUDGET; called++)
 		run_first(loop);
@@ -135,9 +129,9 @@ run_calls(struct vcore_loop *loop, bool woken)
 }
 
 static int
-watch_own(struct vcore_loop *loop, int *fd)
+watch_own(struct vcore_loop *loop, int *fd, uint32_t events)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = fd };
+	struct epoll_event ev = { .events = events, .data.ptr = fd };
 
 	return epoll_ctl(loop->epfd, EPOLL_CTL_ADD, *fd, &ev);
 }
@@ -164,8 +158,9 @@ open_fds(struct vcore_loop *loop)
 	if (loop->wakefd >= 0)
 		loop->timerfd = timerfd_create(CLOCK_MONOTONIC,
 					       TFD_CLOEXEC | TFD_NONBLOCK);
-	if (loop->timerfd >= 0 && watch_own(loop, &loop->wakefd) == 0 &&
-	    watch_own(loop, &loop->timerfd) == 0)
+	if (loop->timerfd >= 0 &&
+	    watch_own(loop, &loop->wakefd, EPOLLIN | EPOLLET) == 0 &&
+	    watch_own(loop, &loop->timerfd, EPOLLIN) == 0)
 		return 0;
 	return -errno;
 }
@@ -273,7 +268,7 @@ dispatch(struct vcore_loop *loop, int timeout_ms)
 	loop->will_look = false;
 	/* Last: a call may free a source that the results above name. */
 	if (calls || atomic_load(&loop->posted))
-		called += run_calls(loop, calls);
+		called += run_calls(loop);
 	return called;
 }
 

@@ -2,6 +2,11 @@
 /*
  * Pool: worker threads that take calls from one queue, first in, first out.
  *
+ * Sleep. Who posts wakes a sleeping worker after he has let go of the lock, or
+ * the worker would run into it at once. A worker may have taken the call before
+ * that, and the pool be gone: so they sleep on a futex, of which only the
+ * address is used then, and the kernel may find it to be nobody's.
+ *
  * The end. The last unref sets `stop`; workers go on until the queue is empty
  * (a call may post more) and leave. Where waiting is allowed, unref then joins
  * them. In a worker's own call, or in a callback of a loop, it isn't: there the
@@ -10,10 +15,14 @@
  */
 #include <vcore/pool.h>
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "loop/call.h"
@@ -27,8 +36,9 @@ struct vcore_pool {
 	_Atomic uint32_t refs;
 	uint32_t threads; /* started; constant once made */
 	struct vcore__spawner spawner;
-	pthread_mutex_t lock; /* everything below */
-	pthread_cond_t work;
+	_Atomic uint32_t wakes; /* futex; changed with the lock held */
+	pthread_mutex_t lock;	/* everything below */
+	uint32_t asleep;	/* workers that nobody wakes yet; or more */
 	struct vcore__call *first;
 	struct vcore__call **end;
 	uint32_t live; /* workers that have not left */
@@ -47,9 +57,29 @@ finish(struct vcore_pool *pool)
 
 	for (i = 0; i < pool->threads; i++)
 		vcore__thread_join(&pool->spawner, pool->handle[i]);
-	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
+}
+
+/* Lock held, which is let go of meanwhile. May return for no reason. */
+static void
+wait_for_work(struct vcore_pool *pool)
+{
+	uint32_t seen = atomic_load(&pool->wakes);
+
+	pool->asleep++;
+	pthread_mutex_unlock(&pool->lock);
+	(void)syscall(SYS_futex, &pool->wakes, FUTEX_WAIT_PRIVATE, seen, NULL,
+		      NULL, 0);
+	pthread_mutex_lock(&pool->lock);
+}
+
+/* The pool may be gone. */
+static void
+futex_wake(_Atomic uint32_t *wakes, int count)
+{
+	(void)syscall(SYS_futex, wakes, FUTEX_WAKE_PRIVATE, count, NULL, NULL,
+		      0);
 }
 
 /* Wait for a call; NULL: leave. Lock held. */
@@ -59,7 +89,7 @@ take(struct vcore_pool *pool)
 	struct vcore__call *c;
 
 	while (!pool->first && !pool->stop)
-		pthread_cond_wait(&pool->work, &pool->lock);
+		wait_for_work(pool);
 	c = pool->first;
 	if (!c)
 		return NULL;
@@ -97,8 +127,9 @@ stop_workers(struct vcore_pool *pool, bool self)
 	pthread_mutex_lock(&pool->lock);
 	pool->stop = true;
 	pool->self = self;
-	pthread_cond_broadcast(&pool->work);
+	atomic_fetch_add(&pool->wakes, 1);
 	pthread_mutex_unlock(&pool->lock);
+	futex_wake(&pool->wakes, INT_MAX);
 }
 
 static int
@@ -167,7 +198,6 @@ vcore_pool_new(const struct vcore_pool_opts *opts, struct vcore_pool **pool)
 	p->spawner = spawner;
 	p->end = &p->first;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->work, NULL);
 	rc = start_workers(p, o.threads);
 	if (rc < 0) {
 		stop_workers(p, false);
@@ -202,17 +232,22 @@ vcore_pool_unref(struct vcore_pool *pool)
 void
 vcore__pool_post(struct vcore_pool *pool, struct vcore__call *c)
 {
+	_Atomic uint32_t *wakes = &pool->wakes;
+	bool wake;
+
 	c->next = NULL;
 	pthread_mutex_lock(&pool->lock);
 	*pool->end = c;
 	pool->end = &c->next;
-	/*
-	 * With the lock held, though the worker will wait for it: the caller's
-	 * reference may be the call's to drop, and once the lock is free a
-	 * worker may have taken the call, and the pool be gone.
-	 */
-	pthread_cond_signal(&pool->work);
+	wake = pool->asleep > 0;
+	if (wake) {
+		pool->asleep--;
+		atomic_fetch_add(wakes, 1);
+	}
 	pthread_mutex_unlock(&pool->lock);
+	/* The caller's reference may have been the call's to drop. */
+	if (wake)
+		futex_wake(wakes, 1);
 }
 
 struct boxed_call {
