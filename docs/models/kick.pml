@@ -256,7 +256,7 @@ inline go_out()
 inline kick_drain()
 {
 	if
-	:: sent != taken && !HANDLED -> pending = false
+	:: !HANDLED -> pending = false
 	:: else
 	fi
 }
@@ -293,8 +293,12 @@ inline kick_leave()
 		fi
 	od;
 #endif
-	kick_drain();
-	taken = sent;
+	r = sent;
+	if
+	:: r != taken -> kick_drain()
+	:: else
+	fi;
+	taken = r;
 	atomic { assert(!pending || HANDLED); blocked = false }
 	owner = false;
 	r = 0

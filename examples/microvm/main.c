@@ -41,7 +41,10 @@ handle_signals(void)
 	struct sigaction bus = { .sa_sigaction = on_sigbus,
 				 .sa_flags = SA_SIGINFO };
 	struct sigaction stop = { .sa_handler = on_stop };
+	struct sigaction kick = { .sa_handler = vcore_vcpu_kick_handler };
 
+	/* For VCORE_MACHINE_SIGNAL_HANDLED. */
+	sigaction(SIGRTMIN, &kick, NULL);
 	sigaction(SIGBUS, &bus, NULL);
 	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
 		sigaction(stops[i], &stop, NULL);

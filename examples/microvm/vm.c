@@ -143,7 +143,7 @@ microvm_make(const struct microvm_options *o, struct vcore_log *log,
 	if (status != MICROVM_OK)
 		return status;
 	VCORE_INIT(&opts);
-	opts.flags = o->flags;
+	opts.flags = o->flags | VCORE_MACHINE_SIGNAL_HANDLED;
 	opts.memory = o->memory;
 	opts.cpus = o->cpus;
 	opts.irqchip = o->irqchip;

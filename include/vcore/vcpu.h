@@ -351,8 +351,8 @@ vcore_vcpu_kick(struct vcore_vcpu *vcpu);
  *
  * or calls it from a handler of its own. If the thread that was interrupted
  * runs a vCPU, a KVM_RUN that is about to begin returns at once; otherwise
- * nothing happens. In a process under ThreadSanitizer, which delays handlers,
- * it has to be installed without that one's knowledge, or kicks come late.
+ * nothing happens. (In a process under ThreadSanitizer, which delays handlers,
+ * the flag is ignored.)
  *
  * @param[in] signal  The signal's number; not looked at.
  *

@@ -162,8 +162,7 @@ vcore__kick_drain(struct vcore__kick *k)
 	static const struct timespec now = { 0 };
 	sigset_t set;
 
-	if (k->way == VCORE__KICK_HANDLED ||
-	    atomic_load(&k->sent) == k->taken)
+	if (k->way == VCORE__KICK_HANDLED)
 		return;
 	only(&set, k->signal);
 	while (sigtimedwait(&set, NULL, &now) >= 0 || errno == EINTR)
@@ -194,13 +193,16 @@ go_out(struct vcore__kick *k)
 void
 vcore__kick_leave(struct vcore__kick *k)
 {
+	uint32_t sent;
 	sigset_t set;
 
 	go_out(k);
 	atomic_store(&k->target, 0);
 	wait_senders(k);
-	vcore__kick_drain(k);
-	k->taken = atomic_load(&k->sent);
+	sent = atomic_load(&k->sent);
+	if (sent != k->taken)
+		vcore__kick_drain(k);
+	k->taken = sent;
 	if (k->way == VCORE__KICK_BLOCK && !k->blocked) {
 		only(&set, k->signal);
 		pthread_sigmask(SIG_UNBLOCK, &set, NULL);

@@ -64,7 +64,10 @@ vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh);
 void
 vcore__kick_leave(struct vcore__kick *k);
 
-/* Owner, after KVM_RUN said EINTR: take the signals out that are blocked. */
+/*
+ * Owner, after KVM_RUN said EINTR: take out the signals that are blocked, also
+ * those of strangers, with which KVM_RUN would say so for ever.
+ */
 void
 vcore__kick_drain(struct vcore__kick *k);
 

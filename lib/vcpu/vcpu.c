@@ -38,10 +38,17 @@ add_readers(struct vcore_vcpu *v)
 			vcore__bus_reader_init(v->bus[i], &v->reader[i]);
 }
 
+/*
+ * There only under ThreadSanitizer, which runs a handler when it likes: also
+ * after a KVM_RUN that it should have kept from the guest.
+ */
+extern void
+__tsan_init(void) __attribute__((weak));
+
 static enum vcore__kick_way
 kick_way(uint32_t flags)
 {
-	if (flags & VCORE_VCPU_SIGNAL_HANDLED)
+	if ((flags & VCORE_VCPU_SIGNAL_HANDLED) && !__tsan_init)
 		return VCORE__KICK_HANDLED;
 	return flags & VCORE_VCPU_SIGNAL_BLOCKED ? VCORE__KICK_BLOCKED :
 						   VCORE__KICK_BLOCK;

@@ -5,8 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "support/support.h"
 
@@ -32,37 +30,6 @@ kvm_host(void)
 	return host;
 }
 
-#ifdef SUPPORT_TSAN
-/* The kernel's struct sigaction, and how a handler returns. */
-struct kernel_sigaction {
-	void (*handler)(int signal);
-	unsigned long flags;
-	void (*restorer)(void);
-	unsigned long mask;
-};
-#define KERNEL_SA_RESTORER 0x04000000ul
-
-void
-kvm_sigreturn(void);
-__asm__(".pushsection .text\n"
-	".type kvm_sigreturn, @function\n"
-	"kvm_sigreturn: mov $15, %eax\n"	/* __NR_rt_sigreturn */
-	"	syscall\n"
-	".popsection");
-
-/* Behind the sanitizer's back, which would delay the handler. */
-void
-kvm_handle_kicks(void)
-{
-	struct kernel_sigaction sa = {
-		.handler = vcore_vcpu_kick_handler,
-		.flags = KERNEL_SA_RESTORER,
-		.restorer = kvm_sigreturn,
-	};
-
-	ck_assert_int_eq(syscall(SYS_rt_sigaction, SIGRTMIN, &sa, NULL, 8), 0);
-}
-#else
 void
 kvm_handle_kicks(void)
 {
@@ -70,7 +37,6 @@ kvm_handle_kicks(void)
 
 	ck_assert_int_eq(sigaction(SIGRTMIN, &sa, NULL), 0);
 }
-#endif
 
 static void
 buses(struct kvm_bed *bed)

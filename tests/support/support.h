@@ -17,11 +17,13 @@
 #define SUPPORT_MSAN
 #endif
 #if __has_feature(thread_sanitizer)
-#define SUPPORT_TSAN
+#define SUPPORT_TSAN 1
 #endif
+#elif defined(__SANITIZE_THREAD__)
+#define SUPPORT_TSAN 1
 #endif
-#ifdef __SANITIZE_THREAD__
-#define SUPPORT_TSAN
+#ifndef SUPPORT_TSAN
+#define SUPPORT_TSAN 0
 #endif
 
 /* The call returns this error, and its text begins with that. */
