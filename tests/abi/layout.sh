@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Compile layout.c against the headers as they are, and fail if a public
-# struct has members that layout.c says nothing about.
+# Compile layout.c against the headers as they are, and fail if there is a member
+# of a public struct, or a function, that layout.c says nothing about.
 set -eu
 cd "$(dirname "$0")/../.."
 tmp=$(mktemp -d)
