@@ -4,18 +4,10 @@
 # driver writes and whenever, except for what eva.txt explains; and does find
 # some mistakes. See docs/models/README.md.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+# shellcheck source=tests/formal/common.sh
+. "$(dirname "$0")/common.sh"
+need frama-c=frama-c-base gcc=gcc
 
-for need in frama-c=frama-c-base gcc=gcc; do
-	if ! command -v "${need%=*}" >/dev/null; then
-		echo "skipped: ${need%=*} is not installed" \
-			"(Debian: apt install ${need#*=})"
-		exit 77
-	fi
-done
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 failed=0
 
 # eva TREE [DEFINE]: the alarms, one a line, to $work/alarms

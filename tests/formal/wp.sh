@@ -7,19 +7,11 @@
 #   tests/formal/wp.sh             all of it
 #   tests/formal/wp.sh -v          and say how each goal was proved
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+# shellcheck source=tests/formal/common.sh
+. "$(dirname "$0")/common.sh"
+need frama-c=frama-c-base why3=why3 cvc4=cvc4
 verbose=${1:-}
 
-for need in frama-c=frama-c-base why3=why3 cvc4=cvc4; do
-	if ! command -v "${need%=*}" >/dev/null; then
-		echo "skipped: ${need%=*} is not installed" \
-			"(Debian: apt install ${need#*=})"
-		exit 77
-	fi
-done
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 export WHY3CONFIG=$work/why3.conf
 why3 -C "$WHY3CONFIG" config detect >"$work/detect" 2>&1
 
