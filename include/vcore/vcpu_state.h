@@ -207,6 +207,86 @@ VCORE_API int
 vcore_vcpu_set_msrs(struct vcore_vcpu *vcpu, const struct vcore_msr *msrs,
 		    uint32_t count);
 
+/** What vcore_vcpu_get_state() and vcore_vcpu_set_state() transfer: each a
+ *  struct of <linux/kvm.h>, in the host's byte order. */
+enum vcore_vcpu_state {
+	VCORE_VCPU_STATE_FPU = 1,	/**< `struct kvm_fpu`: x87 and SSE, where
+					     the processor has no XSAVE; else
+					     they are set with that. */
+	VCORE_VCPU_STATE_XSAVE = 2,	/**< `struct kvm_xsave`, longer where
+					     the processor has more: ask. */
+	VCORE_VCPU_STATE_XCRS = 3,	/**< `struct kvm_xcrs`: XCR0. */
+	VCORE_VCPU_STATE_EVENTS = 4,	/**< `struct kvm_vcpu_events`: what is
+					     being injected; NMI, SMI. */
+	VCORE_VCPU_STATE_DEBUGREGS = 5,	/**< `struct kvm_debugregs` */
+	VCORE_VCPU_STATE_LAPIC = 6,	/**< `struct kvm_lapic_state`; not with
+					     VCORE_VM_IRQCHIP_NONE. */
+	VCORE_VCPU_STATE_SREGS2 = 7,	/**< `struct kvm_sregs2`: as struct
+					     vcore_sregs, with the PDPTRs of
+					     PAE paging for the bitmap. */
+	VCORE_VCPU_STATE_NESTED = 8	/**< `struct kvm_nested_state`: of a
+					     guest that runs guests. */
+};
+
+/**
+ * Read what KVM keeps in a struct of its own.
+ *
+ * After an exit that was returned, KVM may still have its instruction to
+ * complete, and the state is that of before or amid it; it is a whole number
+ * of instructions after VCORE_EXIT_KICKED.
+ *
+ * @param[in]  vcpu  The vCPU.
+ * @param[in]  what  VCORE_VCPU_STATE_*.
+ * @param[out] buf   Where it goes; may be NULL if @p len is 0. Unchanged if
+ *                   KVM was not asked.
+ * @param[in]  len   Bytes there; 0: only say how many are needed.
+ *
+ * @return Bytes written (needed, if @p len is 0), or a negative errno value:
+ * @retval -EINVAL      @p vcpu or @p buf is NULL, or there is no such state.
+ * @retval -EOPNOTSUPP  KVM lacks it, or the VM has no local APICs.
+ * @retval -ENOSPC      @p len is too small.
+ * @retval -EBUSY       It is running.
+ * @retval other        What KVM said.
+ *
+ * @thread Any thread.
+ * @state  Idle.
+ * @spec   Linux Documentation/virt/kvm/api.rst: KVM_GET_FPU, KVM_GET_XSAVE,
+ *         KVM_GET_XSAVE2, KVM_GET_XCRS, KVM_GET_VCPU_EVENTS,
+ *         KVM_GET_DEBUGREGS, KVM_GET_LAPIC, KVM_GET_SREGS2,
+ *         KVM_GET_NESTED_STATE.
+ * @since  0.1
+ */
+VCORE_API int64_t
+vcore_vcpu_get_state(struct vcore_vcpu *vcpu, uint32_t what, void *buf,
+		     uint64_t len);
+
+/**
+ * Write what KVM keeps in a struct of its own.
+ *
+ * KVM takes all of it or refuses it; what it makes of a state that no
+ * processor can be in is KVM's to say.
+ *
+ * @param[in] vcpu  The vCPU.
+ * @param[in] what  VCORE_VCPU_STATE_*.
+ * @param[in] buf   The state, as vcore_vcpu_get_state() gave it.
+ * @param[in] len   Bytes: as many as vcore_vcpu_get_state() gave.
+ *
+ * @return 0, or a negative errno value:
+ * @retval -EINVAL      @p vcpu or @p buf is NULL, there is no such state,
+ *                      @p len is not its length here, or KVM refuses it.
+ * @retval -EOPNOTSUPP  KVM lacks it, or the VM has no local APICs.
+ * @retval -EBUSY       It is running.
+ * @retval other        What KVM said.
+ *
+ * @thread Any thread.
+ * @state  Idle.
+ * @spec   As vcore_vcpu_get_state().
+ * @since  0.1
+ */
+VCORE_API int
+vcore_vcpu_set_state(struct vcore_vcpu *vcpu, uint32_t what, const void *buf,
+		     uint64_t len);
+
 /**
  * Whether it runs, is halted, or waits to be started.
  *

@@ -901,3 +901,5 @@ CALL(vcore_slirp_new, int (const struct vcore_slirp_opts *opts, struct vcore_lin
 CALL(vcore_slirp_make, int (void *opaque, struct vcore_recipe *recipe, struct vcore_link **link));
 CALL(vcore_uring_new, int (const struct vcore_uring_opts *opts, struct vcore_disk **disk));
 CALL(vcore_uring_make, int (void *opaque, struct vcore_recipe *recipe, struct vcore_disk **disk));
+CALL(vcore_vcpu_get_state, int64_t (struct vcore_vcpu *vcpu, uint32_t what, void *buf, uint64_t len));
+CALL(vcore_vcpu_set_state, int (struct vcore_vcpu *vcpu, uint32_t what, const void *buf, uint64_t len));

@@ -436,6 +436,15 @@ set_sregs(void)
 }
 
 static int
+set_state(void)
+{
+	struct kvm_fpu fpu = { .fcw = 0x37f };
+
+	return vcore_vcpu_set_state(vcpu, VCORE_VCPU_STATE_FPU, &fpu,
+				    sizeof(fpu));
+}
+
+static int
 set_msrs(void)
 {
 	struct vcore_msr msr = { .index = 0x174, .value = 1 };
@@ -630,6 +639,8 @@ static const struct walk vcpu_cases[] = {
 	  .after = without_vcpu, ON_FAKE, .least = 1 },
 	{ WALK(vcore_vcpu_set_sregs), .before = with_vcpu,
 	  .call = set_sregs, .after = without_vcpu, ON_FAKE, .least = 1 },
+	{ WALK(vcore_vcpu_set_state), .before = with_vcpu,
+	  .call = set_state, .after = without_vcpu, ON_FAKE, .least = 1 },
 	{ WALK(vcore_vcpu_set_msrs), .before = with_vcpu, .call = set_msrs,
 	  .after = without_vcpu, ON_FAKE, .least = 1 },
 	{ WALK(vcore_vcpu_set_mp_state), .before = with_vcpu,

@@ -362,6 +362,7 @@ wait_running(struct vcore_vcpu *v)
 
 START_TEST(test_vcpu_calls_while_it_runs_are_ebusy)
 {
+	struct kvm_fpu fpu = { .fcw = 0x37f };
 	struct vcore_regs regs;
 	pthread_t thread;
 	uint32_t state;
@@ -375,6 +376,13 @@ START_TEST(test_vcpu_calls_while_it_runs_are_ebusy)
 			"vcore_vcpu_get_regs");
 	ck_assert_error(vcore_vcpu_get_mp_state(f.vcpu, &state), -EBUSY,
 			"vcore_vcpu_get_mp_state");
+	ck_assert_error((int)vcore_vcpu_get_state(
+				f.vcpu, VCORE_VCPU_STATE_FPU, &fpu,
+				sizeof(fpu)),
+			-EBUSY, "vcore_vcpu_get_state");
+	ck_assert_error(vcore_vcpu_set_state(f.vcpu, VCORE_VCPU_STATE_FPU,
+					     &fpu, sizeof(fpu)),
+			-EBUSY, "vcore_vcpu_set_state");
 	ck_assert_error(vcore_vcpu_reset(f.vcpu), -EBUSY, "vcore_vcpu_reset");
 	ck_assert_ok(vcore_vcpu_pause(f.vcpu, 0));
 	ck_assert_ok(vcore_vcpu_get_regs(f.vcpu, &regs));

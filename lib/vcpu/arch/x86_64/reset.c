@@ -4,13 +4,12 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "vcpu/vcpu.h"
+#include "vcpu/arch/x86_64/state.h"
 
 /* Most MSRs KVM may list. */
 #define LIST_MAX 1024u
 /* MSRs of one ioctl. */
 #define MSRS 64u
-#define XSAVE_LEN sizeof(struct kvm_xsave)
 
 /* Goes on counting: a reset of one vCPU would part it from the others. */
 #define MSR_IA32_TSC 0x10u
@@ -120,14 +119,9 @@ state_new(struct vcore_vcpu *v)
 static int
 save_xsave(struct vcore_vcpu *v, struct reset_state *s)
 {
-	struct vcore_host *host = v->vm->host;
-	size_t len = vcore__host_cap(host, KVM_CAP_XSAVE2);
-	unsigned long request = KVM_GET_XSAVE2;
+	unsigned long request;
+	size_t len = vcore__vcpu_xsave_len(v, &request);
 
-	if (len < XSAVE_LEN) {
-		len = XSAVE_LEN;
-		request = KVM_GET_XSAVE;
-	}
 	s->xsave = calloc(1, len);
 	if (!s->xsave)
 		return -ENOMEM;
