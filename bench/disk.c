@@ -100,7 +100,7 @@ request_done(struct vcore_disk_request *disk)
 		loop = vcore_loop_ref(r->loop);
 	r->posted = true;
 	pthread_mutex_unlock(&r->lock);
-	/* r is there until serve() has run; the loop is ours. */
+	/* r is there until the pool is gone, which waits for us. */
 	if (loop) {
 		bench_need(vcore_loop_call(loop, serve, r) == 0, "call");
 		vcore_loop_unref(loop);

@@ -17,8 +17,9 @@
  *
  * HANDLED=1: the signal is not blocked, vcore_vcpu_kick_handler() runs instead
  * (VCORE_VCPU_SIGNAL_HANDLED): between any two steps of the thread, or when
- * the signal has got it out of KVM_RUN, at any time after that, which is more
- * than the kernel allows itself. What is said of blocking is not checked then.
+ * the signal has got it out of KVM_RUN, at any time after that, which is later
+ * than the kernel allows itself. What is said of blocking is not checked then;
+ * that the thread that is signalled is still the owner is.
  *
  * MUTANT=1: go_in() does not look for pauses when it sets IN.
  * MUTANT=2: the loop enters the guest after go_in() without a second look.
@@ -125,7 +126,7 @@ inline send_signal(me)
 		sent++;
 		atomic {
 			/* tgkill() */
-			assert(blocked || HANDLED);
+			assert(HANDLED -> owner : blocked);
 			if
 			:: fails > 0 -> fails--; rc = 1
 			:: pending = true

@@ -41,7 +41,8 @@ handle_signals(void)
 	struct sigaction bus = { .sa_sigaction = on_sigbus,
 				 .sa_flags = SA_SIGINFO };
 	struct sigaction stop = { .sa_handler = on_stop };
-	struct sigaction kick = { .sa_handler = vcore_vcpu_kick_handler };
+	struct sigaction kick = { .sa_handler = vcore_vcpu_kick_handler,
+				  .sa_flags = SA_RESTART };
 
 	/* For VCORE_MACHINE_SIGNAL_HANDLED. */
 	sigaction(SIGRTMIN, &kick, NULL);

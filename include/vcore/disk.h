@@ -175,6 +175,9 @@ vcore_disk_unref(struct vcore_disk *disk);
 /**
  * Complete a request. Called by the implementation, once per submit.
  *
+ * The last reference on a loop may be dropped here, which runs what is still
+ * posted to it and releases: hold no lock that those take.
+ *
  * @param req  A request that was submitted; NULL does nothing.
  * @param rc   0, or a negative errno value.
  *

@@ -88,7 +88,8 @@ enum vcore_transport {
 /** Guest memory is a shared memfd instead of anonymous memory. */
 #define VCORE_MACHINE_SHARED_MEMORY (1u << 3)
 /** The process has a handler for SIGRTMIN, as VCORE_VCPU_SIGNAL_HANDLED of
- *  vcore/vcpu.h says; threads that run vCPUs do not block it. */
+ *  vcore/vcpu.h says; threads that run vCPUs do not block it. A start without
+ *  one is -EINVAL. */
 #define VCORE_MACHINE_SIGNAL_HANDLED (1u << 4)
 /** @} */
 

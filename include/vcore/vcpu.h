@@ -174,9 +174,9 @@ struct vcore_exit {
 /** The process has a handler for the kick signal that calls, or is,
  *  vcore_vcpu_kick_handler(), and threads that run the vCPU do not block the
  *  signal. Then KVM need not change the thread's signal mask in each KVM_RUN,
- *  which is what costs most of an exit besides KVM itself. Handlers of the
- *  embedder on the vCPU's thread may see -EINTR from their system calls. Not
- *  with VCORE_VCPU_SIGNAL_BLOCKED. */
+ *  which is what costs most of an exit besides KVM itself. System calls that
+ *  SA_RESTART does not restart may fail with EINTR in what the embedder does on
+ *  the vCPU's thread. Not with VCORE_VCPU_SIGNAL_BLOCKED. */
 #define VCORE_VCPU_SIGNAL_HANDLED (1u << 4)
 /** @} */
 
@@ -345,7 +345,8 @@ vcore_vcpu_kick(struct vcore_vcpu *vcpu);
  *
  * The library installs none; the embedder does, once, before the first run:
  *
- *     struct sigaction sa = { .sa_handler = vcore_vcpu_kick_handler };
+ *     struct sigaction sa = { .sa_handler = vcore_vcpu_kick_handler,
+ *                             .sa_flags = SA_RESTART };
  *
  *     sigaction(SIGRTMIN, &sa, NULL);
  *

@@ -29,6 +29,7 @@ struct vcore__loan {
 	uint32_t id;
 	bool out;			/* a vcore_vcpu has it */
 	bool fresh;			/* as KVM made it; borrower's to clear */
+	bool masked;			/* KVM_SET_SIGNAL_MASK was called */
 	void *keep;			/* the borrower's, from loan to loan */
 	void (*keep_free)(void *keep);
 };

@@ -311,6 +311,9 @@ vcore__loop_help(struct vcore_loop *loop)
 	rc = dispatch(loop, 0);
 	leave(loop);
 	atomic_store(&loop->busy, 0);
+	/* This may have been woken in the owner's place. */
+	if (atomic_load(&loop->quit))
+		wake(loop);
 	vcore_loop_unref(loop);
 	return rc;
 }

@@ -5,7 +5,7 @@
  * Sleep. Who posts wakes a sleeping worker after he has let go of the lock, or
  * the worker would run into it at once. A worker may have taken the call before
  * that, and the pool be gone: so they sleep on a futex, of which only the
- * address is used then, and the kernel may find it to be nobody's.
+ * address is used then. It may be nobody's, or another's, who is woken in vain.
  *
  * The end. The last unref sets `stop`; workers go on until the queue is empty
  * (a call may post more) and leave. Where waiting is allowed, unref then joins
@@ -67,7 +67,8 @@ wait_for_work(struct vcore_pool *pool)
 {
 	uint32_t seen = atomic_load(&pool->wakes);
 
-	pool->asleep++;
+	if (pool->asleep < pool->live)
+		pool->asleep++;
 	pthread_mutex_unlock(&pool->lock);
 	(void)syscall(SYS_futex, &pool->wakes, FUTEX_WAIT_PRIVATE, seen, NULL,
 		      NULL, 0);

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/wait.h"
+#include "vcpu/kick.h"
 
 /* Has KVM as many as are wanted? */
 static int
@@ -245,6 +246,11 @@ vcore__machine_cpus_start(struct vcore_machine *m)
 	char name[16];
 	int rc;
 
+	if ((m->opts.flags & VCORE_MACHINE_SIGNAL_HANDLED) &&
+	    !vcore__kick_has_handler(SIGRTMIN))
+		return vcore__err(m->opts.log, -EINVAL,
+				  "vcore_machine_start: VCORE_MACHINE_SIGNAL_HANDLED, but signal %d has no handler",
+				  SIGRTMIN);
 	for (uint32_t i = 0; i < m->cpu_count; i++) {
 		snprintf(name, sizeof(name), "vcpu%u", i);
 		rc = vcore__thread_start(&m->spawner, name, cpu_main,

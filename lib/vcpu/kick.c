@@ -90,8 +90,8 @@ only(sigset_t *set, int sig)
 	sigaddset(set, sig);
 }
 
-static bool
-has_handler(int sig)
+bool
+vcore__kick_has_handler(int sig)
 {
 	struct sigaction sa;
 
@@ -115,7 +115,8 @@ prepare(struct vcore__kick *k, sigset_t *mask)
 	case VCORE__KICK_BLOCKED:
 		return k->blocked;
 	case VCORE__KICK_HANDLED:
-		return !k->blocked && has_handler(k->signal);
+		return !k->blocked &&
+		       vcore__kick_has_handler(k->signal);
 	case VCORE__KICK_BLOCK:
 	default:
 		return true;
@@ -144,6 +145,12 @@ vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh)
 	}
 	atomic_store(&k->target, k->tid);
 	return 0;
+}
+
+void
+vcore__kick_ask_again(struct vcore__kick *k)
+{
+	k->last = 0;
 }
 
 /* Nobody is between reading target and having sent, once target is 0. */

@@ -61,6 +61,14 @@ vcore__kick_init(struct vcore__kick *k, int signal, enum vcore__kick_way way,
 int
 vcore__kick_enter(struct vcore__kick *k, sigset_t *mask, bool *fresh);
 
+/* Owner: the mask did not get to KVM; the next run is fresh, too. */
+void
+vcore__kick_ask_again(struct vcore__kick *k);
+
+/* Does the process have a handler for this signal? */
+bool
+vcore__kick_has_handler(int signal);
+
 void
 vcore__kick_leave(struct vcore__kick *k);
 

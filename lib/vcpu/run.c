@@ -35,7 +35,7 @@ set_immediate(struct vcore_vcpu *v, bool on)
 }
 
 /*
- * Two accesses to memory and nothing else, as it may interrupt anything, the
+ * A few accesses to memory and nothing else, as it may interrupt anything, the
  * run time of a sanitizer included.
  */
 __attribute__((no_sanitize_address, no_sanitize_thread)) void
@@ -225,12 +225,15 @@ set_mask(struct vcore_vcpu *v, const sigset_t *mask)
 	arg.m.len = 8;		/* of the kernel's set, not the C library's */
 	memcpy(arg.m.sigset, mask, 8);
 	rc = vcore__vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, &arg);
-	if (rc < 0)
+	if (rc < 0) {
+		vcore__kick_ask_again(&v->kick);
 		return vcore__err(v->vm->log, rc,
 				  "vcore_vcpu_run: vCPU %u: KVM_SET_SIGNAL_MASK: %s",
 				  v->id, vcore__strerror(rc));
+	}
 	memcpy(&v->mask, mask, 8);
 	v->mask_valid = true;
+	v->loan->masked = true;
 	return 0;
 }
 

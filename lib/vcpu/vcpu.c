@@ -54,6 +54,23 @@ kick_way(uint32_t flags)
 						   VCORE__KICK_BLOCK;
 }
 
+/* What an earlier borrower of the descriptor has set would stay. */
+static int
+forget_mask(struct vcore_vcpu *v)
+{
+	int rc;
+
+	if (!v->loan->masked || v->kick.way != VCORE__KICK_HANDLED)
+		return 0;
+	rc = vcore__vcpu_ioctl(v, KVM_SET_SIGNAL_MASK, NULL);
+	if (rc < 0)
+		return vcore__err(v->vm->log, rc,
+				  "vcore_vcpu_new: vCPU %u: KVM_SET_SIGNAL_MASK: %s",
+				  v->id, vcore__strerror(rc));
+	v->loan->masked = false;
+	return 0;
+}
+
 /* Everything but the power-on state; v is zeroed and the caller's to free. */
 static int
 set_up(struct vcore_vcpu *v, struct vcore_vm *vm, uint32_t id, uint32_t flags)
@@ -77,7 +94,7 @@ set_up(struct vcore_vcpu *v, struct vcore_vm *vm, uint32_t id, uint32_t flags)
 	v->run->immediate_exit = 0;
 	vcore__kick_init(&v->kick, (int)vm->kick_signal, kick_way(flags),
 			 &v->run->immediate_exit);
-	return 0;
+	return forget_mask(v);
 }
 
 int

@@ -282,15 +282,24 @@ given_outside(struct vcore_virtqueue *q, uint32_t phase, bool large)
 	}
 }
 
+/* Inside a dispatch, and without a large array: all there is to do. */
 static inline void
-give(struct vcore_virtqueue *q, struct vcore__chain *c)
+give_plain(struct vcore_virtqueue *q, struct vcore__chain *c)
 {
-	bool large;
-
 	c->in_flight = false;
 	q->busy[c->pub.head] = 0;
 	q->pins[c->phase]--;
-	large = vcore__chain_give(&q->pool, c);
+	vcore__chain_give(&q->pool, c);
+}
+
+static APART void
+give(struct vcore_virtqueue *q, struct vcore__chain *c)
+{
+	bool large = c->large != NULL;
+
+	if (large)
+		vcore__chain_give_large(&q->pool, c);
+	give_plain(q, c);
 	if (!q->in_dispatch)
 		given_outside(q, c->phase, large);
 }
@@ -313,7 +322,9 @@ take(struct vcore_virtqueue *q, struct vcore__chain *c)
 static APART void
 refuse(struct vcore_virtqueue *q, struct vcore__chain *c, const char *why)
 {
-	(void)vcore__chain_give(&q->pool, c);
+	if (c->large)
+		vcore__chain_give_large(&q->pool, c);
+	vcore__chain_give(&q->pool, c);
 	if (why == vcore__chain_full)
 		q->hungry = true;
 	else
@@ -426,27 +437,48 @@ is_writing(const struct vcore_virtqueue *q)
 	       q->state == VCORE__QUEUE_DRAINING;
 }
 
+static inline void
+put_used(struct vcore_virtqueue *q, uint32_t head, uint32_t written)
+{
+	VCORE__GUEST_PTR *elem =
+		vcore__guest_at(q->used, USED_RING + 8ull * (q->used_idx &
+							     q->mask));
+
+	vcore__guest_store32(elem, head);
+	vcore__guest_store32(vcore__guest_at(elem, 4), written);
+	q->used_idx++;
+}
+
+static APART void
+push_outside(struct vcore_virtqueue *q, struct vcore__chain *c,
+	     uint32_t written)
+{
+	if (enter(q) && is_writing(q))
+		put_used(q, c->pub.head, written);
+	leave(q);
+	give(q, c);
+}
+
 void
 vcore_virtqueue_push(struct vcore_virtqueue *q, struct vcore_chain *chain,
 		     uint32_t written)
 {
 	struct vcore__chain *c = (struct vcore__chain *)(void *)chain;
-	VCORE__GUEST_PTR *elem;
 
 	if (!q || !c || !c->in_flight)
 		return;
 	if (written > chain->writable_len)
 		written = (uint32_t)chain->writable_len;
-	if (enter(q) && is_writing(q)) {
-		elem = vcore__guest_at(q->used,
-				       USED_RING +
-				       8ull * (q->used_idx & q->mask));
-		vcore__guest_store32(elem, chain->head);
-		vcore__guest_store32(vcore__guest_at(elem, 4), written);
-		q->used_idx++;
+	if (!q->in_dispatch) {
+		push_outside(q, c, written);
+		return;
 	}
-	leave(q);
-	give(q, c);
+	if (q->ring_found && is_writing(q))
+		put_used(q, chain->head, written);
+	if (c->large)
+		give(q, c);
+	else
+		give_plain(q, c);
 }
 
 /* After used->idx was written: does the driver want an interrupt? 2.7.7 */

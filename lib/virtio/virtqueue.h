@@ -121,7 +121,7 @@ struct vcore_virtqueue {
 	uint32_t pins[2];		/* chains in flight, by phase */
 	bool pinned[2];			/* the map's pin is held */
 	bool reserved[2];
-	uint32_t budget;			/* left in this dispatch */
+	uint32_t budget;		/* left in this dispatch */
 
 	/* Counters: written by the owner, read by anyone. */
 	_Atomic uint64_t chains, interrupts;
@@ -193,17 +193,12 @@ bool
 vcore__chain_has_large(const struct vcore__chain_pool *pool);
 void
 vcore__chain_give_large(struct vcore__chain_pool *pool, struct vcore__chain *c);
-/* true: a large array became free with it */
-static inline bool
+/* One without a large array. */
+static inline void
 vcore__chain_give(struct vcore__chain_pool *pool, struct vcore__chain *c)
 {
-	bool large = c->large != NULL;
-
-	if (large)
-		vcore__chain_give_large(pool, c);
 	c->next = pool->free;
 	pool->free = c;
-	return large;
 }
 
 #endif

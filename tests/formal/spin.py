@@ -57,6 +57,7 @@ MUTANTS = {
         "MUTANT=4 PAUSERS=1",
         "MUTANT=5 HOLDS=1",
         "MUTANT=6 PAUSERS=1",
+        "MUTANT=3 HANDLED=1 KICKERS=1",
         "MUTANT=7 HANDLED=1 KICKERS=1",
     ],
 }

@@ -297,6 +297,16 @@ START_TEST(test_owner_waits_for_who_helps_out)
 }
 END_TEST
 
+/* Who helps out hears of the quit, in the place of the owner. */
+START_TEST(test_quit_is_left_to_the_owner)
+{
+	vcore_loop_quit(loop);
+	ck_assert_int_eq(vcore__loop_help(loop), 0);
+	ck_assert(support_readable(vcore_loop_fd(loop)));
+	ck_assert_ok(vcore_loop_run(loop));
+}
+END_TEST
+
 static void *
 dispatch_elsewhere(void *arg)
 {
@@ -552,6 +562,7 @@ main(void)
 	tcase_add_test(t, test_new_bad_options_return_the_documented_errors);
 	tcase_add_test(t, test_new_with_each_step_failing_leaks_nothing);
 	tcase_add_test(t, test_owner_waits_for_who_helps_out);
+	tcase_add_test(t, test_quit_is_left_to_the_owner);
 	tcase_add_test(t, test_null_handles);
 	tcase_add_test(t, test_dispatch_bad_timeout_returns_einval);
 	tcase_add_test(t, test_idle_loop_does_nothing_and_is_not_readable);

@@ -108,6 +108,21 @@ kicked_by(int with_handler)
 	return VCORE_MACHINE_SIGNAL_HANDLED;
 }
 
+START_TEST(test_start_without_the_handler_returns_einval)
+{
+	struct machine_guest guest = { MACHINE_GUEST(tight) };
+	struct vcore_machine *m =
+		machine_new(&guest, VCORE_MACHINE_SIGNAL_HANDLED);
+
+	ck_assert_error(vcore_machine_start(m), -EINVAL,
+			"vcore_machine_start: VCORE_MACHINE_SIGNAL_HANDLED");
+	ck_assert_int_eq(vcore_machine_state(m), VCORE_MACHINE_NEW);
+	kvm_handle_kicks();
+	ck_assert_ok(vcore_machine_start(m));
+	vcore_machine_unref(m);
+}
+END_TEST
+
 START_TEST(test_calls_in_the_wrong_state_return_ebusy)
 {
 	struct machine_guest guest = { MACHINE_GUEST(tight) };
@@ -675,6 +690,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_null_machine_returns_einval);
 	tcase_add_test(tc, test_next_bad_event_returns_einval);
+	tcase_add_test(tc, test_start_without_the_handler_returns_einval);
 	tcase_add_loop_test(tc, test_calls_in_the_wrong_state_return_ebusy, 0, 2);
 	tcase_add_test(tc, test_stop_of_a_new_machine_makes_it_off);
 	tcase_add_test(tc, test_power_off_ends_run_and_output_has_arrived);

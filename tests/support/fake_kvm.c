@@ -243,7 +243,8 @@ copy(struct fake_call *c, const void *arg)
 		memcpy(&c->u.pit, arg, sizeof(c->u.pit));
 		break;
 	case KVM_SET_SIGNAL_MASK:
-		memcpy(c->u.sigset, (const char *)arg + 4, 8);
+		if (arg)
+			memcpy(c->u.sigset, (const char *)arg + 4, 8);
 		break;
 	default:
 		break;

@@ -33,7 +33,8 @@ kvm_host(void)
 void
 kvm_handle_kicks(void)
 {
-	struct sigaction sa = { .sa_handler = vcore_vcpu_kick_handler };
+	struct sigaction sa = { .sa_handler = vcore_vcpu_kick_handler,
+				.sa_flags = SA_RESTART };
 
 	ck_assert_int_eq(sigaction(SIGRTMIN, &sa, NULL), 0);
 }

@@ -301,24 +301,125 @@ out_exit(struct fake_kvm *fake, struct kvm_run *run)
 	return 0;
 }
 
+/* A signal of somebody's in a handler of the bus. */
+static int
+signal_write(void *opaque, uint64_t off, uint32_t len, uint64_t val,
+	     struct vcore_access *later)
+{
+	(void)off;
+	(void)len;
+	(void)val;
+	(void)later;
+	raise(SIGRTMIN);
+	handler.calls += f.kvm.area->immediate_exit;
+	/* The second time, so that the run ends. */
+	if (handler.calls == 2)
+		ck_assert_ok(vcore_vcpu_kick(opaque));
+	return 0;
+}
+
+static void
+add_to_bus(const struct vcore_bus_ops *ops, struct vcore_vcpu *v,
+	   struct vcore_range **range)
+{
+	struct vcore_range_opts opts;
+
+	memset(&handler, 0, sizeof(handler));
+	f.kvm.area = v->run;
+	VCORE_INIT(&opts);
+	opts.base = 0x10;
+	opts.len = 1;
+	opts.ops = ops;
+	opts.opaque = v;
+	ck_assert_ok(vcore_bus_add(f.pio, &opts, range));
+	f.kvm.run = out_exit;
+}
+
+START_TEST(test_vcpu_handler_makes_the_next_kvm_run_return_at_once)
+{
+	static const struct vcore_bus_ops ops = { .size = sizeof(ops),
+						  .read = handler_read,
+						  .write = signal_write };
+	struct vcore_vcpu_opts opts;
+	struct vcore_range *range;
+	struct vcore_vcpu *v;
+	uint32_t runs;
+
+	signal(SIGRTMIN, vcore_vcpu_kick_handler);
+	VCORE_INIT(&opts);
+	opts.flags = VCORE_VCPU_SIGNAL_HANDLED;
+	ck_assert_ok(vcore_vcpu_new(f.vm, 1, &opts, &v));
+	add_to_bus(&ops, v, &range);
+	runs = fake_kvm_count(&f.kvm, KVM_RUN);
+	ck_assert_ok(vcore_vcpu_run(v, &e));
+	ck_assert_uint_eq(e.kind, VCORE_EXIT_KICKED);
+	/* An exit, nothing, an exit; nothing, which completes that one. */
+	ck_assert_uint_eq(handler.calls, 2);
+	ck_assert_uint_eq(fake_kvm_count(&f.kvm, KVM_RUN) - runs, 4);
+	ck_assert_uint_eq(v->run->immediate_exit, 0);
+	vcore_range_remove(range);
+	vcore_vcpu_unref(v);
+	signal(SIGRTMIN, SIG_DFL);
+}
+END_TEST
+
+/* KVM keeps a mask with the descriptor, which the next vCPU gets, too. */
+START_TEST(test_vcpu_handled_after_one_with_a_mask)
+{
+	struct vcore_vcpu_opts opts;
+	struct vcore_vcpu *v;
+	uint32_t masks;
+
+	signal(SIGRTMIN, vcore_vcpu_kick_handler);
+	VCORE_INIT(&opts);
+	for (uint32_t i = 0; i < 3; i++) {
+		opts.flags = i ? VCORE_VCPU_SIGNAL_HANDLED : 0;
+		ck_assert_ok(vcore_vcpu_new(f.vm, 1, &opts, &v));
+		ck_assert_ok(vcore_vcpu_kick(v));
+		ck_assert_ok(vcore_vcpu_run(v, &e));
+		vcore_vcpu_unref(v);
+		masks = fake_kvm_count(&f.kvm, KVM_SET_SIGNAL_MASK);
+		/* Set by the first, taken away by the second. */
+		ck_assert_uint_eq(masks, i ? 2 : 1);
+	}
+	ck_assert_uint_eq(fake_kvm_last(&f.kvm, KVM_SET_SIGNAL_MASK)->arg, 0);
+	signal(SIGRTMIN, SIG_DFL);
+}
+END_TEST
+
+/* The signal is blocked already, but KVM has to be told again. */
+START_TEST(test_vcpu_mask_that_did_not_get_to_kvm_is_set_again)
+{
+	struct vcore_vcpu_opts opts;
+	struct vcore_vcpu *v;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	VCORE_INIT(&opts);
+	opts.flags = VCORE_VCPU_SIGNAL_BLOCKED;
+	ck_assert_ok(vcore_vcpu_new(f.vm, 1, &opts, &v));
+	ck_assert_ok(vcore_vcpu_kick(v));
+	f.kvm.fail_request = KVM_SET_SIGNAL_MASK;
+	ck_assert_error(vcore_vcpu_run(v, &e), -ENOMEM, "vcore_vcpu_run");
+	f.kvm.fail_request = 0;
+	ck_assert_ok(vcore_vcpu_run(v, &e));
+	ck_assert_uint_eq(fake_kvm_count(&f.kvm, KVM_SET_SIGNAL_MASK), 2);
+	vcore_vcpu_unref(v);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+END_TEST
+
 START_TEST(test_vcpu_rules_inside_a_handler)
 {
 	static const struct vcore_bus_ops ops = { .size = sizeof(ops),
 						  .read = handler_read,
 						  .write = handler_write };
-	struct vcore_range_opts opts;
 	struct vcore_range *range;
 
-	memset(&handler, 0, sizeof(handler));
+	add_to_bus(&ops, f.vcpu, &range);
 	ck_assert_ok(vcore_vcpu_new(f.vm, 1, NULL, &handler.other));
-	f.kvm.area = f.vcpu->run;
-	VCORE_INIT(&opts);
-	opts.base = 0x10;
-	opts.len = 1;
-	opts.ops = &ops;
-	opts.opaque = f.vcpu;
-	ck_assert_ok(vcore_bus_add(f.pio, &opts, &range));
-	f.kvm.run = out_exit;
 	ck_assert_ok(vcore_vcpu_run(f.vcpu, &e));
 	ck_assert_uint_eq(e.kind, VCORE_EXIT_KICKED);
 	ck_assert_uint_eq(handler.calls, 1);
@@ -695,6 +796,14 @@ main(void)
 	tcase_add_test(t, test_vcpu_signal_blocked_is_checked);
 	tcase_add_test(t, test_vcpu_signal_handled_is_checked);
 	tcase_add_test(t, test_vcpu_signal_blocked_and_handled_is_einval);
+	if (!SUPPORT_TSAN) {
+		tcase_add_test(
+			t,
+			test_vcpu_handler_makes_the_next_kvm_run_return_at_once);
+		tcase_add_test(t, test_vcpu_handled_after_one_with_a_mask);
+	}
+	tcase_add_test(t,
+		       test_vcpu_mask_that_did_not_get_to_kvm_is_set_again);
 	tcase_add_test(t, test_vcpu_rules_inside_a_handler);
 	tcase_add_test(t, test_vcpu_calls_while_it_runs_are_ebusy);
 	tcase_add_test(t, test_vcpu_registers_while_it_runs_are_ebusy);
