@@ -142,6 +142,8 @@ WRAP(FAIL_SYSTEM, ENOSPC, -1, int, ftruncate, (int fd, off_t n), (fd, n))
 WRAP(FAIL_ADVICE, EINVAL, -1, int, madvise, (void *p, size_t n, int advice),
      (p, n, advice))
 WRAP(FAIL_SYSTEM, EMFILE, -1, int, socket, (int d, int t, int p), (d, t, p))
+WRAP(FAIL_SYSTEM, EMFILE, -1, int, accept4,
+     (int s, struct sockaddr *a, socklen_t *l, int f), (s, a, l, f))
 WRAP(FAIL_SYSTEM, EAGAIN, EAGAIN, int, pthread_create,
      (pthread_t * t, const pthread_attr_t *a, void *(*fn)(void *), void *arg),
      (t, a, fn, arg))
