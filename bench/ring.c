@@ -380,12 +380,15 @@ measure(struct work *w, uint32_t len, uint32_t batch, uint32_t turn, bool lazy)
 	w->len = len;
 	w->batch = batch;
 	w->turn = turn;
-	/* Short, so that most blocks are not interrupted. */
+	/*
+	 * Short, so that most blocks are not interrupted; and many, so that some
+	 * come when nobody else is on the same core.
+	 */
 	w->turns = requests / (batch * turn);
 	snprintf(name, sizeof(name), "%u bytes, batch %u%s%s", len, batch,
 		 batch * turn == 1 ? ", a dispatch each" : "",
 		 lazy ? ", device" : "");
-	bench_alternate(&ours, &peer, (uint32_t)bench_count(201, 1),
+	bench_alternate(&ours, &peer, (uint32_t)bench_count(1000, 1),
 			"ns/request", name);
 	if (!bench_smoke())
 		bench_print(instructions(w, "library"), "instructions/request",
