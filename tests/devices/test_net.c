@@ -439,12 +439,16 @@ START_TEST(test_pairs_on_two_loops_run_side_by_side)
 	ck_assert_ptr_eq(b.link.q[1].loop, loops[1]);
 	ck_assert_uint_eq(bed_info(&b).queue_frames[0], 400);
 	ck_assert_uint_eq(bed_info(&b).queue_frames[1], 400);
-	bed_down(&b);
+	/* The loops let go of the device, and that of the link, when they can. */
+	vdriver_detach(&b.d);
+	vcore_virtio_unref(b.virtio);
 	for (int i = 0; i < 2; i++) {
 		vcore_loop_quit(r[i].loop);
 		pthread_join(r[i].thread, NULL);
 		vcore_loop_unref(r[i].loop);
 	}
+	vdriver_env_fini(&b.env);
+	fake_link_fini(&b.link);
 }
 END_TEST
 
