@@ -24,6 +24,11 @@
  */
 #define VCORE__OFTEN(x) __builtin_expect(!!(x), 1)
 #define VCORE__RARELY(x) __builtin_expect(!!(x), 0)
+/*
+ * On the way of every exit: the linker puts these together, so that few pages
+ * have to come back into the TLB after KVM_RUN.
+ */
+#define VCORE__HOT __attribute__((hot))
 
 struct vcore__retired;
 

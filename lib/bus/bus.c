@@ -335,7 +335,7 @@ vcore__bus_reader_init(struct vcore_bus *bus, struct vcore__reader *r)
 	vcore__reader_init(r, bus->domain);
 }
 
-int
+VCORE__HOT int
 vcore__bus_access(struct vcore_bus *bus, struct vcore__reader *r, int write,
 		  uint64_t addr, uint32_t len, uint64_t *val,
 		  struct vcore_access *a)

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/rcu.h"
+
 static int
 real_open(void *opaque, const char *path)
 {
@@ -17,7 +19,7 @@ real_open(void *opaque, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-static int
+VCORE__HOT static int
 real_ioctl(void *opaque, int fd, unsigned long request, void *arg)
 {
 	int rc = ioctl(fd, request, arg);

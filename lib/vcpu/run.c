@@ -269,7 +269,7 @@ enter_failed(struct vcore_vcpu *v, int rc)
 			  v->id, v->kick.signal);
 }
 
-int
+VCORE__HOT int
 vcore_vcpu_run(struct vcore_vcpu *v, struct vcore_exit *exit)
 {
 	struct vcore_exit e;

@@ -283,7 +283,7 @@ one(struct vcore_vcpu *v, struct vcore_exit *e, uint32_t kind, bool write,
 	return 0;
 }
 
-int
+VCORE__HOT int
 vcore__vcpu_io(struct vcore_vcpu *v, struct vcore_exit *e)
 {
 	struct kvm_run *run = v->run;
@@ -298,7 +298,7 @@ vcore__vcpu_io(struct vcore_vcpu *v, struct vcore_exit *e)
 		   run->io.size);
 }
 
-int
+VCORE__HOT int
 vcore__vcpu_mmio(struct vcore_vcpu *v, struct vcore_exit *e)
 {
 	struct kvm_run *run = v->run;

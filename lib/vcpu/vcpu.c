@@ -89,6 +89,7 @@ set_up(struct vcore_vcpu *v, struct vcore_vm *vm, uint32_t id, uint32_t flags)
 	v->flags = flags;
 	v->vm = vm;
 	v->kvm = vm->host->kvm;
+	v->ioctl = v->kvm.ops->ioctl;
 	v->fd = v->loan->fd;
 	v->run = v->loan->run;
 	v->run->immediate_exit = 0;

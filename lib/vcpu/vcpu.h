@@ -44,6 +44,8 @@ struct vcore_vcpu {
 	uint32_t flags;			/* VCORE_VCPU_* */
 	int fd;				/* the loan's */
 	struct kvm_run *run;		/* the loan's */
+	/* kvm.ops->ioctl, whose page is not touched for it. */
+	int (*ioctl)(void *opaque, int fd, unsigned long request, void *arg);
 	struct vcore__kvm kvm;
 	struct vcore_vm *vm;		/* counted */
 	struct vcore__loan *loan;
@@ -67,7 +69,7 @@ struct vcore_vcpu {
 static inline int
 vcore__vcpu_ioctl(struct vcore_vcpu *v, unsigned long request, void *arg)
 {
-	return v->kvm.ops->ioctl(v->kvm.opaque, v->fd, request, arg);
+	return v->ioctl(v->kvm.opaque, v->fd, request, arg);
 }
 
 /* One writer. */
