@@ -361,7 +361,8 @@ vcore_machine_add_link_kind(struct vcore_machine *machine, const char *kind,
  *                 may be repeated.
  *
  * @return 0, or a negative errno value:
- * @retval -EINVAL   @p machine is NULL; the kernel or initrd is no regular file
+ * @retval -EINVAL   @p machine is NULL; VCORE_MACHINE_SIGNAL_HANDLED, and no
+ *                   handler; the kernel or initrd is no regular file
  *                   or block device, or the command line is too long.
  * @retval -ENOEXEC  The kernel is none, or malformed.
  * @retval -ENOSPC   Kernel and initrd do not fit into guest memory.

@@ -174,7 +174,7 @@ struct vcore_exit {
 /** The process has a handler for the kick signal that calls, or is,
  *  vcore_vcpu_kick_handler(), and threads that run the vCPU do not block the
  *  signal. Then KVM need not change the thread's signal mask in each KVM_RUN,
- *  which is what costs most of an exit besides KVM itself. System calls that
+ *  which is a part of what an exit costs. System calls that
  *  SA_RESTART does not restart may fail with EINTR in what the embedder does on
  *  the vCPU's thread. Not with VCORE_VCPU_SIGNAL_BLOCKED. */
 #define VCORE_VCPU_SIGNAL_HANDLED (1u << 4)

@@ -3,6 +3,7 @@
 #include "vcpu/arch/x86_64/state.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/base.h"
 
@@ -12,6 +13,8 @@ struct kind {
 	uint32_t len;			/* bytes; 0: not the same everywhere */
 	unsigned long get, set;
 };
+
+#define NESTED_SIZE offsetof(struct kvm_nested_state, size)
 
 #define KIND(name, cap, type, request)                                \
 	{ name, cap, sizeof(struct type), KVM_GET_##request,          \
@@ -97,12 +100,21 @@ transfer(struct vcore_vcpu *v, const char *who, const struct kind *k,
 	return 0;
 }
 
+/* Nested state says itself how long it is. It need not be aligned. */
+static uint32_t
+nested_size(const void *buf)
+{
+	uint32_t size;
+
+	memcpy(&size, (const char *)buf + NESTED_SIZE, sizeof(size));
+	return size;
+}
+
 int64_t
 vcore_vcpu_get_state(struct vcore_vcpu *v, uint32_t what, void *buf,
 		     uint64_t len)
 {
 	static const char who[] = "vcore_vcpu_get_state";
-	struct kvm_nested_state *nested = buf;
 	struct kind k;
 	int rc;
 
@@ -119,22 +131,19 @@ vcore_vcpu_get_state(struct vcore_vcpu *v, uint32_t what, void *buf,
 				  "%s: vCPU %u: %s needs %u bytes, not %" PRIu64,
 				  who, v->id, k.name, k.len, len);
 	if (what == VCORE_VCPU_STATE_NESTED)
-		nested->size = k.len;
+		memcpy((char *)buf + NESTED_SIZE, &k.len, sizeof(k.len));
 	rc = transfer(v, who, &k, k.get, buf);
 	if (rc)
 		return rc;
-	return what == VCORE_VCPU_STATE_NESTED ? nested->size : k.len;
+	return what == VCORE_VCPU_STATE_NESTED ? nested_size(buf) : k.len;
 }
 
-/* Nested state says itself how long it is. */
 static bool
 is_whole(uint32_t what, const struct kind *k, const void *buf, uint64_t len)
 {
-	const struct kvm_nested_state *nested = buf;
-
 	if (what == VCORE_VCPU_STATE_NESTED)
-		return len >= sizeof(*nested) && len <= k->len &&
-		       nested->size == len;
+		return len >= sizeof(struct kvm_nested_state) &&
+		       len <= k->len && nested_size(buf) == len;
 	return len == k->len;
 }
 
